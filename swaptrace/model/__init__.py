@@ -1,0 +1,1 @@
+"""The vocabulary: events, traces, ops, metrics, reports, units, errors. Imports nothing else of swaptrace."""

@@ -1,0 +1,96 @@
+"""What a trace says about itself: its machine, its recorder, its swap devices, its losses and its capabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from swaptrace.model.events import SCHEMA_VERSION
+
+__all__ = ["Capability", "HashInfo", "Sight", "SwapDevice", "TraceMeta"]
+
+
+class Capability(StrEnum):
+    """What a trace can show. A policy names the ones it needs; a trace declares how far it has each."""
+
+    SLOT = "SLOT"  # which slot of which device
+    FREE = "FREE"  # when a slot is released
+    OWNER = "OWNER"  # process and virtual address of the page
+    HASH = "HASH"  # content identity
+    CLEN = "CLEN"  # compressed size
+    FAULT = "FAULT"  # swap-ins that read nothing from a device (zero, zswap, swap cache) with their slot
+    SNAPSHOT = "SNAPSHOT"  # what was swapped out before the recording began
+
+
+class Sight(StrEnum):
+    """How far a trace has a capability."""
+
+    OBSERVED = "observed"
+    INFERRED = "inferred"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class SwapDevice:
+    """One swap area. ``pages`` is its size in slots, header included (0: unknown).
+
+    ``extents`` of a swap file are ``(file page, device sector, pages)``; a partition has none and starts at
+    ``start_sector`` of its disk. ``dev`` is ``major << 20 | minor`` of the disk that block events name.
+    """
+
+    swap_type: int
+    dev: int
+    path: str = ""
+    kind: str = "disk"  # zram, disk, partition, file
+    pages: int = 0
+    priority: int = 0
+    start_sector: int = 0
+    extents: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class HashInfo:
+    """How page contents were hashed; ``salted`` hashes cannot be compared across recordings."""
+
+    algorithm: str = ""
+    salted: bool = False
+
+
+@dataclass(frozen=True)
+class TraceMeta:
+    """The header of a trace, stored as JSON in the Parquet footer under the key ``swaptrace``."""
+
+    schema_version: int = SCHEMA_VERSION
+    tool: str = ""
+    kernel: str = ""
+    recorder: str = ""  # tracefs, perf, bpf, or the imported format (perf.data, perf-script, ftrace-text, parquet)
+    tier: str = ""  # T0 (tracepoints) .. T3 (BPF with kprobes)
+    command: str = ""
+    boot_id: str = ""
+    clock: str = "mono"
+    mono_ns: int = 0  # clock offsets: the same instant on CLOCK_MONOTONIC ...
+    real_ns: int = 0  # ... and on CLOCK_REALTIME; 0 when unknown
+    page_size: int = 4096
+    cpus: int = 0
+    filters: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    devices: tuple[SwapDevice, ...] = ()
+    lost: dict[str, int] = field(default_factory=dict)  # lost events by source
+    skipped: dict[str, int] = field(default_factory=dict)  # input records not understood, by reason
+    vmstat_before: dict[str, int] = field(default_factory=dict)
+    vmstat_after: dict[str, int] = field(default_factory=dict)
+    hash: HashInfo = field(default_factory=HashInfo)
+    capabilities: dict[Capability, Sight] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what this recording could not see, in words
+    interrupted: bool = False
+    rows: int = 0
+    digest: str = ""  # sha256 of the canonical content: see model/digest.py
+
+    def sight(self, capability: Capability) -> Sight:
+        """Return how far the trace has ``capability``."""
+        return self.capabilities.get(capability, Sight.ABSENT)
+
+    @property
+    def lost_total(self) -> int:
+        """Events lost by all sources together."""
+        return sum(self.lost.values())

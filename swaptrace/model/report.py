@@ -1,0 +1,137 @@
+"""The report of one replay: provenance and figures, as JSON with a published schema (``swaptrace.report/1``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from swaptrace.model.errors import InputError
+from swaptrace.model.metrics import METRIC_BY_NAME, Better, MetricKind
+
+__all__ = ["REPORT_SCHEMA", "CostUsed", "Figure", "PolicyUsed", "Report", "ToolUsed", "TraceUsed", "figure"]
+
+REPORT_SCHEMA = "swaptrace.report/1"
+
+
+@dataclass(frozen=True)
+class ToolUsed:
+    """Who computed the report."""
+
+    name: str
+    version: str
+    python: str
+    numpy: str
+    engine: str  # numpy, or numba where the extra [fast] is installed: same figures
+
+
+@dataclass(frozen=True)
+class TraceUsed:
+    """Which trace was replayed, and how much of it: ``events = replayed + skipped``."""
+
+    name: str
+    sha256: str
+    events: int
+    replayed: int
+    skipped: int
+    lost: int
+    span_ns: int
+    kernel: str
+    recorder: str
+    capabilities: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PolicyUsed:
+    """Which policy: ``name`` as asked for, ``spec`` in canonical form with every parameter that acts."""
+
+    name: str
+    spec: str
+    layout: str
+    path: tuple[str, ...]
+    params: dict[str, str]
+    origin: str = "builtin"
+
+
+@dataclass(frozen=True)
+class CostUsed:
+    """Which cost parameters priced the modelled figures."""
+
+    preset: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure. ``low`` and ``high`` bound a modelled one over the cost parameters' ranges.
+
+    ``inferred`` is true where the value depends on when an unseen free happened (see trace.inferred_frees).
+    """
+
+    value: float | int
+    unit: str
+    better: Better
+    kind: MetricKind
+    low: float | None = None
+    high: float | None = None
+    inferred: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """One trace replayed onto one policy."""
+
+    tool: ToolUsed
+    command: str
+    trace: TraceUsed
+    policy: PolicyUsed
+    cost: CostUsed
+    metrics: dict[str, Figure]
+    seed: int = 0
+    options: dict[str, str] = field(default_factory=dict)  # replay options that change figures (free_inference)
+    warnings: tuple[str, ...] = ()
+    schema: str = REPORT_SCHEMA
+
+    def value(self, name: str) -> float | int | None:
+        """Return the value of metric ``name``, or None where this policy has no such figure."""
+        found = self.metrics.get(name)
+        return None if found is None else found.value
+
+    def to_json(self) -> str:
+        """Return the report as indented JSON that ends in a newline."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(Report).dump_json(self, indent=1).decode() + "\n"
+
+    @staticmethod
+    def load(path: Path | str) -> Report:
+        """Read a report; raises :class:`InputError` if it is missing, damaged or of another schema."""
+        from pydantic import TypeAdapter, ValidationError
+        from pydantic_core import from_json
+
+        try:
+            raw: Any = from_json(Path(path).read_bytes())
+        except FileNotFoundError as error:
+            raise InputError(f"{path} does not exist.", "", "Make one: swaptrace replay TRACE -p POLICY -o reports/") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is not a report.", str(error).splitlines()[0], "A report is the JSON of swaptrace replay -o.") from error
+        found = raw.get("schema") if isinstance(raw, dict) else None
+        if found != REPORT_SCHEMA:
+            raise InputError(f"{path} has the schema {found!r}.", f"This swaptrace reads {REPORT_SCHEMA}.", "Replay the trace again, or upgrade.")
+        try:
+            return TypeAdapter(Report).validate_python(raw)
+        except ValidationError as error:
+            raise InputError(f"{path} is damaged.", str(error).splitlines()[1].strip() + " " + str(error).splitlines()[2].strip(), "Replay the trace again.") from error
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """Return the JSON Schema of a report."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(Report).json_schema(mode="serialization")
+
+
+def figure(name: str, value: float, low: float | None = None, high: float | None = None, inferred: bool = False) -> Figure:
+    """Return the figure of metric ``name``: unit, direction and kind come from the table of metrics."""
+    metric = METRIC_BY_NAME[name]
+    return Figure(value, metric.unit, metric.better, metric.kind, low, high, inferred)

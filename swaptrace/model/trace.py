@@ -1,0 +1,180 @@
+"""Read a trace: immutable Parquet with a header that declares what it can and cannot see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from swaptrace.model.errors import InputError
+from swaptrace.model.events import COLUMN_BY_NAME, SCHEMA_VERSION, Column, EventBatch
+from swaptrace.model.meta import TraceMeta
+from swaptrace.model.writer import META_KEY
+
+__all__ = ["BATCH_ROWS", "Trace"]
+
+BATCH_ROWS = 1 << 18
+
+
+class Trace:
+    """A trace file, opened: its header, and its rows as :class:`EventBatch` es of any size.
+
+    Errors: :class:`InputError` for a missing, truncated, foreign, or newer file; the message names the next step.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._file = _open(self.path)
+        self.meta = _header(self.path, self._file)
+        _check_columns(self.path, self._file.schema_arrow)
+
+    @property
+    def rows(self) -> int:
+        """Number of events in the file."""
+        return int(self._file.metadata.num_rows)
+
+    def batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[EventBatch]:
+        """Yield the rows in time order, ``batch_rows`` at a time, with just ``columns`` decoded.
+
+        Raises :class:`InputError` where ``ts`` was asked for and goes back, or a page of the file is corrupt.
+        """
+        first, last_ts = 0, None
+        stream = self._file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False)
+        while True:
+            try:
+                batch = next(stream, None)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(
+                    f"{self.path} is corrupt after row {first:,}.", str(error).splitlines()[0], "Record or copy it again."
+                ) from error
+            if batch is None:
+                return
+            events = _decode(batch, columns, first)
+            if "ts" in events.columns and len(events):
+                ts = events["ts"]
+                if (last_ts is not None and ts[0] < last_ts) or bool((ts[1:] < ts[:-1]).any()):
+                    raise InputError(
+                        f"{self.path} is not sorted by time.",
+                        f"The time goes back between rows {first:,} and {first + len(ts):,}.",
+                        f"Sort it: swaptrace record {self.path} -o sorted.parquet",
+                    )
+                last_ts = ts[-1]
+            yield events
+            first += len(events)
+
+    def comms(self, batch_rows: int = BATCH_ROWS) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+        """Yield ``comm`` as codes into a list of words (code -1: missing), batch by batch."""
+        for batch in self._file.iter_batches(batch_size=batch_rows, columns=["comm"], use_threads=False):
+            array = batch.column(0)
+            codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+            yield codes, array.dictionary.to_pylist()
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    if path.is_dir():
+        raise InputError(f"{path} is a directory.", "A trace is one Parquet file.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist.", "", "Record one: swaptrace record -o T.parquet -- COMMAND")
+    try:
+        return pq.ParquetFile(path)
+    except PermissionError as error:
+        raise InputError(f"cannot read {path}.", "Permission denied.") from error
+    except (pa.ArrowException, OSError) as error:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            ours = stream.read(4) == b"PAR1"
+        if size == 0:
+            why = "The file is empty."
+        elif ours:
+            why = "It begins like Parquet but its end is missing or damaged: the copy or the recording was cut short."
+        else:
+            why = "It is not a Parquet file."
+        step = "Copy it again." if ours else f"If it is a recording of perf or ftrace: swaptrace record {path} -o T.parquet"
+        raise InputError(f"{path} is not a swaptrace trace.", why, step) from error
+
+
+def _header(path: Path, file: pq.ParquetFile) -> TraceMeta:
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import from_json
+
+    raw = (file.metadata.metadata or {}).get(META_KEY)
+    if raw is None:
+        raise InputError(
+            f"{path} is Parquet, but not a swaptrace trace.",
+            "Its footer has no swaptrace header.",
+            f"If it holds swap events: swaptrace record {path} -o T.parquet",
+        )
+    try:
+        header: Any = from_json(raw)
+        version = int(header["schema_version"])
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"{path} has schema version {version}; this swaptrace reads up to {SCHEMA_VERSION}.",
+                f"It was written by {header.get('tool') or 'a newer swaptrace'}.",
+                "Upgrade: pip install -U linux-swaptrace",
+            )
+        return TypeAdapter(TraceMeta).validate_python(header)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise InputError(f"the header of {path} is damaged.", str(error).splitlines()[0], "Record it again.") from error
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    missing = [c.name for c in COLUMN_BY_NAME.values() if c.required and c.name not in schema.names]
+    if missing:
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}.", "They are required in every schema version.")
+
+
+def _decode(batch: pa.RecordBatch, columns: Sequence[str], first: int) -> EventBatch:
+    out: dict[str, NDArray[Any]] = {}
+    valid: dict[str, NDArray[np.bool_]] = {}
+    for name in columns:
+        column = COLUMN_BY_NAME[name]
+        array = batch.column(name) if name in batch.schema.names else None
+        out[name], mask = _numpy(column, array, len(batch))
+        if mask is not None:
+            valid[name] = mask
+    return EventBatch(out, first, valid)
+
+
+def _numpy(column: Column, array: pa.Array | None, rows: int) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return one column in NumPy form, and its mask if the column has no null value."""
+    null = 0 if column.null is None else column.null
+    if array is None:  # an older schema without this column
+        absent = np.zeros(rows, np.bool_) if column.null is None else None
+        return np.full(rows, null, column.dtype), absent
+    present = _validity(array)
+    if column.names is not None:
+        known = {n.name.lower(): int(n) for n in column.names}
+        codes = np.array([known.get(str(w).lower(), 0) for w in array.dictionary.to_pylist()] or [0], np.uint8)
+        index = _buffer(array.indices)
+        values = codes[index if present is None else np.where(present, index, 0)]
+    elif pa.types.is_boolean(array.type):
+        values = array.fill_null(False).to_numpy(zero_copy_only=False)
+        present = None
+    else:
+        values = _buffer(array)
+    if present is not None:
+        values = np.where(present, values, np.asarray(null, column.dtype))
+    mask = (np.ones(rows, np.bool_) if present is None else present) if column.null is None else None
+    return values, mask
+
+
+def _buffer(array: pa.Array) -> NDArray[Any]:
+    """View a primitive Arrow array as NumPy, nulls undefined, without a copy."""
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    return np.frombuffer(array.buffers()[1], dtype, len(array) + array.offset)[array.offset :]
+
+
+def _validity(array: pa.Array) -> NDArray[np.bool_] | None:
+    """Return the validity of ``array`` as a mask, or None where nothing is missing."""
+    source = array.indices if pa.types.is_dictionary(array.type) else array
+    if source.null_count == 0:
+        return None
+    bits = np.frombuffer(source.buffers()[0], np.uint8)
+    unpacked = np.unpackbits(bits, count=len(source) + source.offset, bitorder="little")
+    return unpacked[source.offset :].view(np.bool_)

@@ -1,0 +1,147 @@
+"""Write a trace: Parquet, streamed in row groups, to a temporary file that is renamed when it is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from swaptrace.model.digest import ContentDigest
+from swaptrace.model.errors import InputError, PermissionDenied
+from swaptrace.model.events import COLUMNS, Column
+from swaptrace.model.meta import TraceMeta
+
+__all__ = ["META_KEY", "ROW_GROUP", "TraceWriter", "trace_schema"]
+
+META_KEY = b"swaptrace"
+ROW_GROUP = 1 << 18  # performance.md section 2: 256 Ki to 1 Mi rows read equally fast; small ones bound memory
+
+
+def trace_schema() -> pa.Schema:
+    """Return the Arrow schema of a trace, made from the table of columns."""
+    return pa.schema([pa.field(c.name, c.arrow(), nullable=not c.required) for c in COLUMNS])
+
+
+class TraceWriter:
+    """Streaming writer of schema version 1.
+
+    ``write`` takes columns in NumPy form (see :mod:`swaptrace.model.events`); missing columns are null. Rows must
+    come sorted by ``ts``. Used as a context manager: an exception inside the block leaves no file behind.
+
+    Errors: :class:`InputError` if rows go back in time, :class:`PermissionDenied` if the path cannot be written.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._digest = ContentDigest()
+        self._rows = 0
+        self._last_ts = np.iinfo(np.int64).min
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        encodings = {c.name: c.encoding for c in COLUMNS if c.encoding != "dictionary"}
+        try:
+            self._parquet = pq.ParquetWriter(
+                self._temporary,
+                trace_schema(),
+                compression={c.name: "zstd" if c.name == "ts" else "lz4" for c in COLUMNS},
+                use_dictionary=[c.name for c in COLUMNS if c.name not in encodings],
+                column_encoding=encodings,
+                write_statistics=["ts"],
+            )
+        except OSError as error:
+            raise PermissionDenied(
+                f"cannot write {self.path}.", error.strerror or str(error), "Choose another place with -o."
+            ) from error
+
+    def write(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        valid: Mapping[str, NDArray[np.bool_]] | None = None,
+        words: list[str] | None = None,
+    ) -> None:
+        """Append rows. ``valid`` holds masks of ``hash`` and ``fill``; ``words`` is what codes of ``comm`` index."""
+        ts = np.asarray(columns["ts"], np.int64)
+        if len(ts) == 0:
+            return
+        if ts[0] < self._last_ts or bool((ts[1:] < ts[:-1]).any()):
+            raise InputError(
+                "the events are not sorted by time.",
+                f"Around row {self._rows:,} the time goes back.",
+                "Sort the input by ts, or import the original recording.",
+            )
+        self._last_ts = int(ts[-1])
+        masks = valid or {}
+        arrays = [self._array(c, len(ts), columns.get(c.name), masks.get(c.name), words or []) for c in COLUMNS]
+        self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=trace_schema()))
+        self._rows += len(ts)
+        self._pending_rows += len(ts)
+        if self._pending_rows >= ROW_GROUP:
+            self._flush(whole_groups_only=True)
+
+    def _array(
+        self, column: Column, rows: int, values: NDArray[Any] | None, mask: NDArray[np.bool_] | None, words: list[str]
+    ) -> pa.Array:
+        """Return one column in Arrow form, and feed the digest with its canonical form."""
+        if values is None:
+            values = np.full(rows, 0 if column.null is None else column.null, column.dtype)
+            mask = np.zeros(rows, np.bool_)
+        values = np.asarray(values).astype(column.dtype, copy=False)
+        if column.null is None:
+            present = np.ones(rows, np.bool_) if mask is None else mask
+            values = np.where(present, values, np.zeros(1, values.dtype)) if mask is not None else values
+            self._digest.update(column.name, values, present)
+            return pa.array(values, column.arrow(), mask=None if mask is None else ~present)
+        missing = None if column.required else values == column.null
+        if column.text:
+            self._digest.update_text(column.name, values, words)
+            return pa.DictionaryArray.from_arrays(pa.array(values, pa.int32(), mask=missing), pa.array(words, pa.string()))
+        self._digest.update(column.name, values)
+        if column.names is not None:
+            codes = pa.array(values.astype(np.int8), pa.int8(), mask=missing)
+            return pa.DictionaryArray.from_arrays(codes, pa.array([n.name.lower() for n in column.names], pa.string()))
+        return pa.array(values, column.arrow(), mask=missing)
+
+    def _flush(self, whole_groups_only: bool) -> None:
+        table = pa.Table.from_batches(self._pending).unify_dictionaries()
+        at = 0
+        while len(table) - at >= ROW_GROUP or (at < len(table) and not whole_groups_only):
+            self._parquet.write_table(table.slice(at, ROW_GROUP), row_group_size=ROW_GROUP)
+            at += ROW_GROUP
+        rest = table.slice(at)
+        self._pending = rest.to_batches() if len(rest) else []
+        self._pending_rows = len(rest)
+
+    def finish(self, meta: TraceMeta) -> TraceMeta:
+        """Write what is pending and the header, rename the file into place, and return the completed header."""
+        from pydantic import TypeAdapter
+
+        if self._pending:
+            self._flush(whole_groups_only=False)
+        whole = dataclasses.replace(meta, rows=self._rows, digest=self._digest.hexdigest())
+        self._parquet.add_key_value_metadata({META_KEY: TypeAdapter(TraceMeta).dump_json(whole)})
+        self._parquet.close()
+        os.replace(self._temporary, self.path)
+        return whole
+
+    def abandon(self) -> None:
+        """Drop the temporary file."""
+        self._parquet.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._temporary.exists():  # finish() renamed it away
+            self.abandon()
