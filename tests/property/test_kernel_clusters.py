@@ -1,0 +1,128 @@
+"""The cluster allocators equal their references op for op, in both engines, wherever batches are cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.loop import ENGINES, Engine, using_engine
+from swaptrace.kernels.virtual import VirtualClusters
+from swaptrace.model.errors import SpaceError
+from tests.oracle.clusters import SlowPhysicalClusters, SlowVirtualClusters
+
+CPUS = 3
+Ops = tuple[list[bool], list[int], list[int]]
+
+
+def random_ops(seed: int, n: int, limit: int, fill: float) -> Ops:
+    """Valid ops that hold at most `limit` units, near `fill` of them; units are reused after their free."""
+    rng = np.random.default_rng(seed)
+    live: list[int] = []
+    spare = list(range(limit))[::-1]
+    free, unit = [], []
+    burst = 0.5
+    for _ in range(n):
+        if rng.random() < 0.02:
+            burst = float(rng.random())
+        grow = rng.random() < (burst if len(live) < limit * fill else 0.4)
+        if spare and (grow or not live):
+            live.append(spare.pop())
+            unit.append(live[-1])
+            free.append(False)
+        else:
+            unit.append(live.pop(int(rng.integers(len(live)))))
+            spare.append(unit[-1])
+            free.append(True)
+    return free, unit, [int(cpu) for cpu in rng.integers(0, CPUS, n)]
+
+
+def cuts(seed: int, n: int) -> list[int]:
+    inner = np.random.default_rng(seed).integers(0, n + 1, 4)
+    return [0, *sorted(int(cut) for cut in inner), n]
+
+
+STREAMS = st.tuples(st.integers(0, 2**32), st.integers(1, 400), st.sampled_from([0.3, 0.9, 1.0]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=150, deadline=None)
+@given(stream=STREAMS, slots=st.integers(2, 90), cluster=st.sampled_from([2, 5, 8, 40, 512]))
+def test_physical_equals_reference(
+    engine: Engine, stream: tuple[int, int, float], slots: int, cluster: int
+) -> None:
+    seed, n, fill = stream
+    free, unit, cpu = random_ops(seed, n, slots - 1, fill)
+    slow = SlowPhysicalClusters(slots, CPUS, cluster)
+    want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
+    with using_engine(engine):
+        fast = PhysicalClusters(slots, CPUS, cluster)
+        edges = cuts(seed, n)
+        parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(edges)]
+    assert np.concatenate([slot for slot, _ in parts]).tolist() == [slot for slot, _ in want]
+    assert np.concatenate([change for _, change in parts]).tolist() == [change for _, change in want]
+    assert (fast.used, fast.used_clusters) == (len(slow.slot_of), slow.used_clusters())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=150, deadline=None)
+@given(stream=STREAMS, limit=st.integers(1, 90), cluster=st.sampled_from([2, 5, 8, 40, 512]))
+def test_virtual_equals_reference(
+    engine: Engine, stream: tuple[int, int, float], limit: int, cluster: int
+) -> None:
+    seed, n, fill = stream
+    free, unit, cpu = random_ops(seed, n, limit, fill)
+    slow = SlowVirtualClusters(cluster)
+    want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
+    with using_engine(engine):
+        fast = VirtualClusters(CPUS, cluster)
+        edges = cuts(seed, n)
+        parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(edges)]
+    for column in range(3):
+        got = np.concatenate([part[column] for part in parts]).tolist()
+        assert got == [step[column] for step in want]
+    assert (fast.used, fast.allocated) == (len(slow.place), len(slow.clusters))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_full_device_is_an_error_and_keeps_its_state(engine: Engine) -> None:
+    with using_engine(engine):
+        clusters = PhysicalClusters(slots=6, cpus=2, cluster=4)
+        with pytest.raises(SpaceError, match="all 5 slots"):
+            clusters.feed([False] * 6, range(6), [0, 1] * 3)
+        assert (clusters.used, clusters.used_clusters) == (5, 2)
+        slot, change = clusters.feed([True, False], [3, 9], [0, 0])
+    assert slot[0] == slot[1]
+    assert change.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_contradictory_ops_are_refused(engine: Engine) -> None:
+    with using_engine(engine):
+        for clusters in (PhysicalClusters(64, 1, 8), VirtualClusters(1, 8)):
+            clusters.feed([False], [1], [0])
+            with pytest.raises(ValueError, match="allocated twice"):
+                clusters.feed([False], [1], [0])
+            with pytest.raises(ValueError, match="holds nothing"):
+                clusters.feed([True], [0], [0])
+            with pytest.raises(ValueError, match="cpu 1 of 1"):
+                clusters.feed([True], [1], [1])
+
+
+def test_first_slots_of_a_32_gib_device() -> None:
+    clusters = PhysicalClusters(slots=8 << 20, cpus=2)
+    slot, change = clusters.feed([False] * 4, range(4), [0, 1, 0, 1])
+    assert slot.tolist() == [1, 512, 2, 513]
+    assert change.tolist() == [1, 1, 0, 0]
+
+
+def test_storage_of_virtual_clusters_follows_the_live_ones() -> None:
+    clusters = VirtualClusters(cpus=1, cluster=4)
+    for _ in range(50):
+        clusters.feed([False] * 400 + [True] * 400, [*range(400), *range(400)], [0] * 800)
+    assert clusters.allocated == 0
+    assert len(clusters._count) == 128  # of 5000 ever allocated
