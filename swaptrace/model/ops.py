@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CARRIED", "NOTHING", "Backing", "DeviceWrites", "Moves", "Op", "Ops", "grown"]
+__all__ = ["CARRIED", "NOTHING", "Backing", "DeviceWrites", "Op", "Ops", "Placement"]
 
 CARRIED = -1  # in `prev` and `birth`: the op is in an earlier batch
 NOTHING = -2  # in `prev` and `birth`: there is no such op; in `drop`: nothing dies (-2 as well)
@@ -48,37 +48,47 @@ class Backing(IntEnum):
 
 @dataclass
 class DeviceWrites:
-    """Pages going to the device, in order: ``at`` is the index of the op that caused the write.
+    """Pages going to the device in this batch, in order.
 
-    ``page`` is the address on the device in pages, ``block`` whose data it is, ``gc`` marks copies made by the
-    host's own cleaner. ``dead_at`` and ``dead_page`` are pages that the host no longer needs (for discard).
+    ``at`` is the index of the op that caused the write, ``page`` the address on the device in pages, ``block``
+    whose data it is; ``gc`` marks copies made by the host's own cleaner. ``dead_before[i]`` is the number of
+    writes that come before the i-th address range that the host no longer needs, ``dead_page`` its first page,
+    ``dead_pages`` the length of every range: what a discard tells the device.
     """
 
     at: Ints
     page: Ints
     block: Ids
     gc: Bools
-    dead_at: Ints
+    dead_before: Ints
     dead_page: Ints
+    dead_pages: int = 1
 
 
 @dataclass
-class Moves:
-    """Change per op of the physical slots in use and of the physical swap-table bytes that map them back."""
+class Placement:
+    """What each op did to physical slots: ``slots`` in use (change), ``clusters`` in use (change), and whether it
+    took or gave back a slot. ``cluster_slots`` is how many slots one physical cluster of the stage has.
+    """
 
-    slots: Ints  # physical slots in use
-    clusters: Ints  # physical clusters with a slot in use
-    took: Bools  # this op took a physical slot
-    gave: Bools  # this op released a physical slot
+    slots: Ints
+    clusters: Ints
+    took: Bools
+    gave: Bools
+    cluster_slots: int = 512
 
 
 @dataclass
 class Ops:
     """One batch. All arrays have one entry per op; ``prev`` and ``birth`` index this batch.
 
-    ``store``/``fetch``/``block``/``drop`` are what the next stage down sees: an op that stores ``block``'s content,
-    one that reads it, and the block that dies at this op before any store (NOTHING: none). At the top, blocks are
-    objects. A stage that takes an op clears ``store`` or ``fetch`` and sets ``backing``.
+    ``store``, ``fetch``, ``drop`` and ``block`` are what the next stage down sees: an op that stores ``block``'s
+    content, one that reads it, and the block that dies at this op, before its store if it has one (NOTHING: none).
+    ``inplace`` marks a store over the content that the same block held before; ``stored_at`` is the op of this
+    batch that stored what a fetch reads or an in-place store replaces (CARRIED: an earlier batch). At the top,
+    blocks are objects. A stage that takes an op clears ``store`` or ``fetch`` and sets ``backing``.
+
+    ``entry`` is the swap entry that the layout gave the object (-1 where a layout has none).
     """
 
     ts: Ints
@@ -89,14 +99,17 @@ class Ops:
     prev: Ids  # the object's latest OUT before this op, CARRIED or NOTHING
     birth: Ids  # the OUT that began the object, CARRIED, or NOTHING where new
     sub: NDArray[np.uint16]  # index of the page in its folio
-    columns: dict[str, NDArray[Any]]  # memcg, hash, hashed, zero, same, slot: only what the policy asked for
+    columns: dict[str, NDArray[Any]]  # trace columns that the policy asked for, has_NAME their masks
     backing: NDArray[np.uint8] = field(init=False)
     store: Bools = field(init=False)
     fetch: Bools = field(init=False)
     block: Ids = field(init=False)
     drop: Ids = field(init=False)
+    inplace: Bools = field(init=False)
+    stored_at: Ids = field(init=False)
+    entry: Ints | None = None
     writes: DeviceWrites | None = None
-    moves: Moves | None = None
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         n = len(self.op)
@@ -104,8 +117,10 @@ class Ops:
         self.backing[self.op == Op.HIT] = Backing.CACHE
         self.store = self.op == Op.OUT
         self.fetch = self.op == Op.IN
-        self.block = self.handle.copy()
-        self.drop = np.where(self.op == Op.FREE, self.handle, NOTHING).astype(np.int32)
+        self.block = self.handle
+        self.drop = np.where(self.op == Op.FREE, self.handle, np.int32(NOTHING))
+        self.inplace = self.store & ~self.new
+        self.stored_at = self.prev
 
     def __len__(self) -> int:
         return len(self.op)
@@ -118,12 +133,3 @@ class Ops:
         """
         previous = self.prev[where]
         return np.where(previous >= 0, at_out[previous], table[self.handle[where]])
-
-
-def grown(table: NDArray[Any], size: int, fill: int = 0) -> NDArray[Any]:
-    """Return ``table`` with at least ``size`` entries, new ones set to ``fill``; doubles so that growth is amortised."""
-    if len(table) >= size:
-        return table
-    larger = np.full(max(size, 2 * len(table), 1024), fill, table.dtype)
-    larger[: len(table)] = table
-    return larger

@@ -38,10 +38,13 @@ class Trace:
         """Number of events in the file."""
         return int(self._file.metadata.num_rows)
 
-    def batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[EventBatch]:
+    def batches(
+        self, columns: Sequence[str], batch_rows: int = BATCH_ROWS, *, check_order: bool = True
+    ) -> Iterator[EventBatch]:
         """Yield the rows in time order, ``batch_rows`` at a time, with just ``columns`` decoded.
 
-        Raises :class:`InputError` where ``ts`` was asked for and goes back, or a page of the file is corrupt.
+        Raises :class:`InputError` where ``ts`` was asked for and goes back (unless ``check_order`` is off: validate
+        lists that), or a page of the file is corrupt.
         """
         first, last_ts = 0, None
         stream = self._file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False)
@@ -55,7 +58,7 @@ class Trace:
             if batch is None:
                 return
             events = _decode(batch, columns, first)
-            if "ts" in events.columns and len(events):
+            if check_order and "ts" in events.columns and len(events):
                 ts = events["ts"]
                 if (last_ts is not None and ts[0] < last_ts) or bool((ts[1:] < ts[:-1]).any()):
                     raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.model.ops import grown
+from swaptrace.kernels.tables import grown
 
 __all__ = ["PageHandles", "SlotHandles"]
 

@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.tables import grown
 from swaptrace.model.events import Backend, Cause, EventBatch, Kind
-from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops, grown
+from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 from swaptrace.replay.handles import PageHandles, SlotHandles
 
 __all__ = ["NEEDED_COLUMNS", "ObjectCounts", "Objects"]
@@ -37,6 +38,10 @@ NEEDED_COLUMNS = ("ts", "kind", "cause", "backend", "cpu", "tgid", "owner_tgid",
 _NO_OP = 255
 _OP_OF_KIND = np.full(256, _NO_OP, np.uint8)
 _OP_OF_KIND[[Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE]] = [Op.OUT, Op.IN, Op.FREE]
+# What an op does to the liveness of its key, as it is packed into sort keys and running states.
+_KEEPS, _ENDS, _BEGINS = 0, 1, 2
+_EFFECT = np.array([_BEGINS, _KEEPS, _ENDS, _KEEPS, _KEEPS], np.uint64)
+_STATE_BITS = np.array([0b00, 0b10, 0b11], np.int32)
 _DEVICE_KEY_BY_DEV = 256  # device keys below are swap types, above are indices of `dev` numbers
 
 
@@ -74,9 +79,9 @@ class _Fate:
     """What each row of :class:`_Rows` turned out to be."""
 
     live: NDArray[np.bool_]  # its object was live before it
-    stale: NDArray[np.bool_]  # an OUT that proves an unseen free
-    prev: NDArray[np.int64]
-    birth: NDArray[np.int64]
+    stale: NDArray[np.bool_] | None  # an OUT that proves an unseen free; None: none in this batch
+    prev: NDArray[np.int32]  # the OUT before it, meaningful where live
+    birth: NDArray[np.int32] | None  # the OUT that began its object; None: the same as prev
 
 
 @dataclass
@@ -141,13 +146,7 @@ class Objects:
         if n == 0:
             return None
         self._grow()
-        shift = max(1, (n - 1).bit_length())
-        key = rows.handle.astype(np.uint64) << np.uint64(shift)
-        key |= np.arange(n, dtype=np.uint64)
-        key.sort()
-        order = (key & np.uint64((1 << shift) - 1)).astype(np.int64)
-        fate = self._fate(events, rows, order)
-        return self._ops(events, rows, fate)
+        return self._ops(events, rows, self._fate(events, rows))
 
     def _rows(self, events: EventBatch) -> _Rows:
         """Select the events that are ops, and give each its handle."""
@@ -229,124 +228,105 @@ class Objects:
 
     def _grow(self) -> None:
         size = self._slots.count
-        self._live = grown(self._live, size)
-        self._page = grown(self._page, size)
+        self._live = grown(self._live, size, 0)
+        self._page = grown(self._page, size, 0)
         if self._proofs is not None:
-            self._last_row = grown(self._last_row, size)
+            self._last_row = grown(self._last_row, size, 0)
 
-    def _fate(self, events: EventBatch, rows: _Rows, order: NDArray[np.int64]) -> _Fate:
+    def _fate(self, events: EventBatch, rows: _Rows) -> _Fate:
         """Decide for each row whether its object was live, which OUT came before, and which began the object."""
-        n = len(order)
-        handle, op = rows.handle[order], rows.op[order]
+        n = len(rows.op)
+        order, handle, sets = _grouped(rows)
         first = np.empty(n, np.bool_)
         first[:1] = True
         np.not_equal(handle[1:], handle[:-1], out=first[1:])
-        setter = (op == Op.OUT) | (op == Op.FREE)
-        at = np.arange(n)
-        # the last row of the key, up to and including this one, that sets liveness (else the key's first row)
-        last_setter = np.maximum.accumulate(np.where(setter | first, at, 0))
-        after = np.where(setter, op == Op.OUT, self._live[handle])  # meaningful at setters and at first rows
-        live_after = after[last_setter]
-        live = np.empty(n, np.bool_)
-        live[1:] = live_after[:-1]
-        live[first] = self._live[handle[first]]
-        came = np.empty(n, np.int64)  # sorted position of the previous setter of the key, or -1
-        came[1:] = np.where(setter[last_setter[:-1]], last_setter[:-1], -1)
-        came[first] = -1
-        prev = np.where(came >= 0, order[came], CARRIED)
+        firsts = np.flatnonzero(first)
+        carried = self._live[handle[firsts]]
+        # A running maximum carries the key's latest state along its rows: position << 2 | set here << 1 | live.
+        state = np.arange(0, 4 * n, 4, dtype=np.int32)
+        state += _STATE_BITS[sets]
+        state[firsts] |= carried & (sets[firsts] == _KEEPS)
+        state *= (sets != _KEEPS) | first
+        np.maximum.accumulate(state, out=state)
+        before = np.empty(n, np.int32)
+        before[1:] = state[:-1]
+        before[firsts] = carried
+        live = (before & 1) != 0
+        was_set = (before & 2) != 0
+        prev = np.where(was_set, order[before >> 2], np.int32(CARRIED))
         outs = np.flatnonzero(rows.op == Op.OUT)
         pages = _page_key(events, rows.source[outs])
         # an OUT on a live object rewrites it if owner and va are known and the same, else proves an unseen free
-        stale = np.zeros(n, np.bool_)
-        birth = prev
-        again = np.flatnonzero((op == Op.OUT) & live)
+        birth, stale = prev, None
+        again = np.flatnonzero((sets == _BEGINS) & live)
         if len(again):
             page = np.zeros(n, np.uint64)
             page[outs] = pages
             page_now = page[order[again]]
-            page_then = np.where(came[again] >= 0, page[prev[again]], self._page[handle[again]])
+            page_then = np.where(was_set[again], page[prev[again]], self._page[handle[again]])
+            stale = np.zeros(n, np.bool_)
             stale[again] = (page_now == 0) | (page_now != page_then)
-            birth = self._births(order, op, handle, first, live & ~stale)
+            birth = _births(order, (sets == _BEGINS) & ~(live & ~stale), first)
         if self._proofs is not None:
-            self._note_accesses(rows, order, handle, op, first, live, stale)
-        last = np.append(np.flatnonzero(first)[1:], n) - 1
-        self._live[handle[last]] = live_after[last]
+            self._note_accesses(rows, order, handle, sets, first, live, stale)
+        last = np.append(firsts[1:], n) - 1
+        self._live[handle[last]] = (state[last] & 1) == 1
         self._page[rows.handle[outs]] = pages  # in time order: the last one of a key stays
-        fate = _Fate(np.empty(n, np.bool_), np.empty(n, np.bool_), np.empty(n, np.int64), np.empty(n, np.int64))
-        fate.live[order], fate.stale[order], fate.prev[order], fate.birth[order] = live, stale, prev, birth
-        return fate
-
-    @staticmethod
-    def _births(
-        order: NDArray[np.int64],
-        op: NDArray[np.uint8],
-        handle: NDArray[np.int32],
-        first: NDArray[np.bool_],
-        continues: NDArray[np.bool_],
-    ) -> NDArray[np.int64]:
-        """Return for each row the OUT of this batch that began its object, or CARRIED (only asked where rewrites occur)."""
-        at = np.arange(len(op))
-        begins = (op == Op.OUT) & ~continues
-        last = np.maximum.accumulate(np.where(begins | first, at, 0))
-        before = np.empty(len(op), np.int64)
-        before[1:] = last[:-1]
-        before[:1] = 0
-        known = begins[before] & ~first
-        return np.where(known, order[before], CARRIED)
+        return _Fate(_scattered(live, order), None if stale is None else _scattered(stale, order),
+                     _scattered(prev, order), None if birth is prev else _scattered(birth, order))
 
     def _note_accesses(
         self,
         rows: _Rows,
-        order: NDArray[np.int64],
+        order: NDArray[np.int32],
         handle: NDArray[np.int32],
-        op: NDArray[np.uint8],
+        sets: NDArray[np.uint8],
         first: NDArray[np.bool_],
         live: NDArray[np.bool_],
-        stale: NDArray[np.bool_],
+        stale: NDArray[np.bool_] | None,
     ) -> None:
         """First pass of ``earliest``: where an unseen free is proved, note the event row of the last access before."""
         assert self._proofs is not None
         row = rows.source[order] + self._first_row
-        n = len(order)
-        access = (op == Op.OUT) | (live & (op != Op.FREE))
-        at = np.arange(n)
-        last = np.maximum.accumulate(np.where(access | first, at, 0))
-        proved = np.flatnonzero(stale)
-        before = np.maximum(proved - 1, 0)
-        inside = ~first[proved] & access[last[before]]
-        self._proofs.append(np.where(inside, row[last[before]], self._last_row[handle[proved]]))
+        access = (sets == _BEGINS) | (live & (sets == _KEEPS))
+        if stale is not None:
+            last = np.maximum.accumulate(np.where(access | first, np.arange(len(order)), 0))
+            proved = np.flatnonzero(stale)
+            before = np.maximum(proved - 1, 0)
+            inside = ~first[proved] & access[last[before]]
+            self._proofs.append(np.where(inside, row[last[before]], self._last_row[handle[proved]]))
         touched = np.flatnonzero(access)
         self._last_row[handle[touched]] = row[touched]
 
     def _ops(self, events: EventBatch, rows: _Rows, fate: _Fate) -> Ops:
-        op, source = rows.op, rows.source
+        op, source, handle = rows.op, rows.source, rows.handle
         out = op == Op.OUT
-        new = out & (~fate.live | fate.stale)
+        new = out & ~fate.live
+        if fate.stale is not None:
+            new |= fate.stale
         keep = out | fate.live
         self._count(rows, fate, keep, new)
-        prev = np.where(new, NOTHING, fate.prev)
-        birth = np.where(new, NOTHING, fate.birth)
-        handle = rows.handle
-        if not keep.all() or fate.stale.any():
-            stale = fate.stale
+        prev = np.where(new, np.int32(NOTHING), fate.prev)
+        birth = prev if fate.birth is None else np.where(new, np.int32(NOTHING), fate.birth)
+        if fate.stale is not None or not keep.all():
+            # drop orphans, and put each proved free directly before the OUT that proved it
+            stale = np.zeros(len(op), np.bool_) if fate.stale is None else fate.stale
             place = np.cumsum(keep) - 1 + np.cumsum(stale)  # where each kept row ends up
-            total = int(place[-1]) + 1 if len(place) else 0
             pick = np.repeat(np.arange(len(op)), keep.astype(np.int64) + stale)
-            is_free = np.zeros(total, np.bool_)
+            is_free = np.zeros(len(pick), np.bool_)
             is_free[place[stale] - 1] = True
-            prev, birth = _moved(prev, place), _moved(birth, place)
-            old_prev, old_birth = _moved(fate.prev, place), _moved(fate.birth, place)
-            prev = np.where(is_free, old_prev[pick], prev[pick])
-            birth = np.where(is_free, old_birth[pick], birth[pick])
-            op = np.where(is_free, np.uint8(Op.FREE), op[pick]).astype(np.uint8)
+            old_birth = fate.prev if fate.birth is None else fate.birth
+            prev = np.where(is_free, _moved(fate.prev, place)[pick], _moved(prev, place)[pick])
+            birth = np.where(is_free, _moved(old_birth, place)[pick], _moved(birth, place)[pick])
+            op = np.where(is_free, np.uint8(Op.FREE), op[pick])
             new = new[pick] & ~is_free
             handle, source = handle[pick], source[pick]
         return self._gathered(events, source, op, handle, new, prev, birth)
 
     def _count(self, rows: _Rows, fate: _Fate, keep: NDArray[np.bool_], new: NDArray[np.bool_]) -> None:
         counts = self.counts
-        seen = np.bincount(rows.op[keep], minlength=5)
-        stale = int(np.count_nonzero(fate.stale))
+        seen = np.bincount(rows.op if keep.all() else rows.op[keep], minlength=5)
+        stale = 0 if fate.stale is None else int(np.count_nonzero(fate.stale))
         dropped = ~keep if rows.unseen is None else ~keep & ~rows.unseen
         counts.objects += int(np.count_nonzero(new))
         counts.writeouts += int(seen[Op.OUT])
@@ -365,8 +345,8 @@ class Objects:
         op: NDArray[np.uint8],
         handle: NDArray[np.int32],
         new: NDArray[np.bool_],
-        prev: NDArray[np.int64],
-        birth: NDArray[np.int64],
+        prev: NDArray[np.int32],
+        birth: NDArray[np.int32],
     ) -> Ops:
         whole = len(source) == len(events) and bool((source == np.arange(len(events))).all())
 
@@ -380,7 +360,7 @@ class Objects:
             if name in events.valid:
                 columns[f"has_{name}"] = events.valid[name] if whole else events.valid[name][source]
         return Ops(
-            take("ts"), op, take("cpu"), handle, new, prev.astype(np.int32), birth.astype(np.int32), take("sub"), columns
+            take("ts"), op, take("cpu"), handle, new, prev, birth, take("sub"), columns
         )
 
     def _swapoff(self, event: EventBatch) -> Ops:
@@ -447,5 +427,38 @@ def _inserted(
     )
 
 
-def _moved(index: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(index >= 0, place[np.maximum(index, 0)], index)
+def _grouped(rows: _Rows) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+    """Sort rows by handle, then time: return each row's index, handle and effect on liveness, in that order.
+
+    One sort of packed unique keys (handle, row, effect) does it without a gather.
+    """
+    n = len(rows.op)
+    shift = max(1, (n - 1).bit_length())
+    key = rows.handle.astype(np.uint64)
+    key <<= np.uint64(shift)
+    key |= np.arange(n, dtype=np.uint64)
+    key <<= np.uint64(2)
+    key |= _EFFECT[rows.op]
+    key.sort()
+    low = key.astype(np.uint32)  # shift + 2 <= 32
+    order = ((low >> np.uint32(2)) & np.uint32((1 << shift) - 1)).view(np.int32)
+    return order, (key >> np.uint64(shift + 2)).astype(np.int32), (low & np.uint32(3)).astype(np.uint8)
+
+
+def _scattered(values: NDArray[Any], order: NDArray[np.int32]) -> NDArray[Any]:
+    out = np.empty_like(values)
+    out[order] = values
+    return out
+
+
+def _births(order: NDArray[np.int32], begins: NDArray[np.bool_], first: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return for each row the OUT of this batch that began its object before it, or CARRIED."""
+    at = np.arange(len(order))
+    last = np.maximum.accumulate(np.where(begins | first, at, 0))
+    before = np.zeros(len(order), np.int64)
+    before[1:] = last[:-1]
+    return np.where(begins[before] & ~first, order[before], np.int32(CARRIED))
+
+
+def _moved(index: NDArray[np.int32], place: NDArray[np.int64]) -> NDArray[np.int32]:
+    return np.where(index >= 0, place[np.maximum(index, 0)], index).astype(np.int32)

@@ -1,0 +1,64 @@
+"""Dense numbers for 64-bit keys: a hash table whose lookups and inserts are whole-array operations."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["KeyTable"]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: spreads keys whose low bits are alike
+
+
+class KeyTable:
+    """Open addressing with linear probing. A key's number is its place in the table and stays until :meth:`rebuild`."""
+
+    def __init__(self, bits: int = 12) -> None:
+        self._bits = bits
+        self._keys = np.zeros(1 << bits, np.uint64)
+        self._taken = np.zeros(1 << bits, np.bool_)
+        self.used = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def wants_rebuild(self, more: int) -> bool:
+        """Whether ``more`` keys would fill the table beyond half, where probing gets slow."""
+        return 2 * (self.used + more) > len(self._keys)
+
+    def number(self, key: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return int64 numbers of ``key`` (uint64[n], repeats allowed), entering new ones.
+
+        All keys probe in step: those at a vacant place all write it, the one that stays there owns it, and the
+        others see at the next look that they have to go on.
+        """
+        mask = len(self._keys) - 1
+        place = ((key * _GOLDEN) >> np.uint64(64 - self._bits)).astype(np.int64)
+        pending = np.arange(len(key))
+        while len(pending):
+            at = place[pending]
+            wanted = key[pending]
+            vacant = ~self._taken[at]
+            if vacant.any():
+                fresh = at[vacant]
+                self._keys[fresh] = wanted[vacant]
+                self._taken[fresh] = True
+                self.used += len(np.unique(fresh))
+            other = self._keys[at] != wanted
+            pending = pending[other]
+            place[pending] = (place[pending] + 1) & mask
+        return place
+
+    def rebuild(self, keep: NDArray[np.bool_], more: int) -> NDArray[np.int64]:
+        """Forget the keys that are not in ``keep`` (by number), make room for ``more``, return old -> new numbers."""
+        old = np.flatnonzero(self._taken & keep)
+        keys = self._keys[old]
+        length = len(self._keys)
+        while 4 * (len(old) + more) > 1 << self._bits:
+            self._bits += 1
+        self._keys = np.zeros(1 << self._bits, np.uint64)
+        self._taken = np.zeros(1 << self._bits, np.bool_)
+        self.used = 0
+        moved = np.full(length, -1, np.int64)
+        moved[old] = self.number(keys)
+        return moved

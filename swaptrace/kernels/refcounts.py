@@ -1,0 +1,65 @@
+"""Reference counts of keyed things over a stream of changes, vectorised: who took the first, who gave the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.kernels.keys import KeyTable
+
+__all__ = ["Changes", "RefCounts"]
+
+
+@dataclass
+class Changes:
+    """Changes grouped by key, in time order inside a key.
+
+    ``order`` sorts the input; ``first`` marks each key's first change; ``key`` and ``before`` (the count before the
+    change) follow the sorted order.
+    """
+
+    order: NDArray[np.int64]
+    key: NDArray[np.int64]
+    first: NDArray[np.bool_]
+    before: NDArray[np.int64]
+
+
+class RefCounts:
+    """Counts by number of a :class:`KeyTable`; memory follows the keys with a count above zero."""
+
+    def __init__(self) -> None:
+        self.table = KeyTable()
+        self.count = np.zeros(len(self.table), np.int64)
+
+    def number(self, key: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return the numbers of ``key``, and old -> new numbers of all keys if they moved, else None."""
+        moved = None
+        if self.table.wants_rebuild(len(key)):
+            live = self.count > 0
+            counts = self.count[live]
+            moved = self.table.rebuild(live, len(key))
+            self.count = np.zeros(len(self.table), np.int64)
+            self.count[moved[live]] = counts
+        return self.table.number(key), moved
+
+    def change(self, number: NDArray[np.int64], by: NDArray[np.int64]) -> Changes:
+        """Apply the changes ``by`` (+1, -1) of keys ``number`` in order, and return them grouped by key."""
+        n = len(number)
+        shift = max(1, (n - 1).bit_length()) if n else 1
+        packed = number.astype(np.uint64) << np.uint64(shift)
+        packed |= np.arange(n, dtype=np.uint64)
+        packed.sort()
+        order = (packed & np.uint64((1 << shift) - 1)).astype(np.int64)
+        key = (packed >> np.uint64(shift)).astype(np.int64)
+        first = np.ones(n, np.bool_)
+        np.not_equal(key[1:], key[:-1], out=first[1:])
+        starts = np.flatnonzero(first)
+        step = by[order]
+        run = np.cumsum(step) - step  # sum of the changes before, over all keys
+        lengths = np.diff(np.append(starts, n))
+        before = run + np.repeat(self.count[key[starts]] - run[starts], lengths)
+        last = np.append(starts[1:], n) - 1
+        self.count[key[last]] = before[last] + step[last]
+        return Changes(order, key, first, before)

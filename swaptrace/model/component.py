@@ -1,0 +1,129 @@
+"""What a layout and a stage are: their protocols, their parameters, and what they say about themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from swaptrace.model.errors import UsageError, closest
+from swaptrace.model.ledger import Ledger
+from swaptrace.model.meta import Capability
+from swaptrace.model.ops import Ops
+from swaptrace.model.units import parse_bytes, parse_share
+
+__all__ = ["Component", "Layout", "Param", "Space", "Stage", "bytes_param", "choice", "count_param", "share_param"]
+
+PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a policy runs: the swap slots that the recording had, header pages included."""
+
+    slots: int
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a layout or stage: how it is written, what it means, its default as text."""
+
+    name: str
+    default: str
+    doc: str
+    parse: Callable[[str], Any]
+    unit: str = ""
+
+    def value(self, text: str, owner: str) -> Any:
+        """Return the value that ``text`` names; a wrong one says which parameter of which ``owner``."""
+        try:
+            return self.parse(text)
+        except UsageError as error:
+            raise UsageError(f"{owner}:{self.name}={text}: {error.what}", error.why, error.next_step) from error
+
+
+def bytes_param(name: str, default: str, doc: str) -> Param:
+    """Return a parameter in bytes, a whole number of 4 KiB pages."""
+
+    def parse(text: str) -> int:
+        size = parse_bytes(text)
+        if size <= 0 or size % PAGE:
+            raise UsageError("not a whole number of 4 KiB pages.", "", "For example 4MiB.")
+        return size
+
+    return Param(name, default, doc, parse, "bytes")
+
+
+def share_param(name: str, default: str, doc: str) -> Param:
+    """Return a parameter that is a share, as 7% or 0.07."""
+    return Param(name, default, doc, parse_share, "share")
+
+
+def count_param(name: str, default: str, doc: str, least: int = 0) -> Param:
+    """Return a parameter that is a whole number."""
+
+    def parse(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise UsageError(f"not a whole number of at least {least}.")
+        return int(text)
+
+    return Param(name, default, doc, parse, "1")
+
+
+def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Param:
+    """Return a parameter that is one of the names in ``options``."""
+
+    def parse(text: str) -> Any:
+        if text not in options:
+            raise UsageError(f"unknown value {text!r}.", closest(text, options))
+        return options[text]
+
+    return Param(name, default, doc, parse, "|".join(options))
+
+
+class Component(Protocol):
+    """What layouts and stages have in common. Instances are made anew for each replay, with parsed parameters."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    params: ClassVar[tuple[Param, ...]]
+    requires: ClassVar[tuple[Capability, ...]]
+    columns: ClassVar[tuple[str, ...]]  # trace columns that its ops must carry
+    assumptions: ClassVar[tuple[str, ...]]
+    references: ClassVar[tuple[str, ...]]
+
+    def __init__(self, **values: Any) -> None: ...
+
+
+class Stage(Component, Protocol):
+    """One thing that happens to page content on its way down.
+
+    ``feed`` gets every op of the trace once, in time order, cut anywhere; it annotates the batch in place (see
+    :class:`swaptrace.model.ops.Ops`) and may put exact counts and gauges into the ledger.
+    """
+
+    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+        """Begin a replay."""
+
+    def feed(self, ops: Ops) -> None:
+        """Handle one batch."""
+
+    def finish(self) -> None:
+        """End the replay: add what is known only now."""
+
+
+class Layout(Component, Protocol):
+    """How a swap entry resolves to its data. ``direct`` layouts hand out physical slots as swap entries."""
+
+    direct: ClassVar[bool]
+    state_per_slot: ClassVar[tuple[tuple[str, str], ...]]
+    lookups: ClassVar[tuple[tuple[str, str, str], ...]]  # op, lookups, cache lines
+
+    def start(self, space: Space, ledger: Ledger) -> None:
+        """Begin a replay."""
+
+    def enter(self, ops: Ops) -> None:
+        """Before the stages: give each new object its swap entry (``ops.entry``)."""
+
+    def feed(self, ops: Ops) -> None:
+        """After the stages: charge lookups, cache lines and metadata by op and backing."""
