@@ -1,0 +1,38 @@
+"""What a recording says about the machine it was made on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import swaptrace
+from swaptrace.model.meta import SwapDevice, TraceMeta
+
+__all__ = ["describe", "memory_kib"]
+
+
+def describe(devices: Sequence[SwapDevice], command: Sequence[str]) -> TraceMeta:
+    """Return the header of a recording that starts now: machine, clocks, swap areas, and the command."""
+    return TraceMeta(
+        tool=f"swaptrace {swaptrace.__version__}",
+        kernel=f"{platform.release()} {platform.machine()}",
+        command=shlex.join(command),
+        boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        mono_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+        real_ns=time.time_ns(),
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        cpus=os.cpu_count() or 0,
+        devices=tuple(devices),
+    )
+
+
+def memory_kib(path: Path = Path("/proc/meminfo")) -> int:
+    """Return the memory that could be used now without swapping (MemAvailable), in KiB."""
+    for line in path.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1])
+    return 0

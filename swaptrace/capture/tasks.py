@@ -1,0 +1,50 @@
+"""Names and thread groups of tasks: the kernel's small caches of them, completed from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+__all__ = ["TaskNames"]
+
+
+class TaskNames:
+    """What is known of every task: its name (comm) and its process (tgid).
+
+    saved_cmdlines of tracefs keeps 128 names by default; tasks that live at the start or at the end of the
+    recording are in /proc as well.
+    """
+
+    def __init__(self) -> None:
+        self.comm: dict[int, str] = {}
+        self.tgid: dict[int, int] = {}
+
+    def scan(self, proc: Path = Path("/proc")) -> None:
+        """Add the tasks that live now; what is known already is replaced."""
+        for process in proc.iterdir():
+            if not process.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                for task in (process / "task").iterdir():
+                    self.comm[int(task.name)] = (task / "comm").read_text().rstrip("\n")
+                    self.tgid[int(task.name)] = int(process.name)
+
+    def add_saved(self, tracefs: Path) -> None:
+        """Add the kernel's own caches, which saw the tasks run."""
+        with contextlib.suppress(OSError):  # saved_tgids fails where no instance ever asked for tgids
+            for line in (tracefs / "saved_cmdlines").read_text().splitlines():
+                tid, _, comm = line.partition(" ")
+                self.comm[int(tid)] = comm
+        with contextlib.suppress(OSError):
+            for line in (tracefs / "saved_tgids").read_text().splitlines():
+                tid, tgid = line.split()
+                self.tgid[int(tid)] = int(tgid)
+
+    def save(self, target: Path) -> None:
+        """Write ``saved_cmdlines`` and ``saved_tgids`` in the kernel's format."""
+        (target / "saved_cmdlines").write_text(
+            "".join(f"{tid} {comm}\n" for tid, comm in sorted(self.comm.items()))
+        )
+        (target / "saved_tgids").write_text(
+            "".join(f"{tid} {tgid}\n" for tid, tgid in sorted(self.tgid.items()))
+        )

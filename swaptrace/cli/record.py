@@ -1,0 +1,185 @@
+"""``swaptrace record``: from the running kernel, or from files that others recorded, to a trace."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from swaptrace.model.errors import InputError, UsageError
+from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns
+
+if TYPE_CHECKING:
+    from swaptrace.model.meta import TraceMeta
+
+__all__ = ["RecordCommand", "record", "register"]
+
+_COMMAND = "swaptrace.command"  # where the words behind -- wait in the context
+_HELP = """Record the swap events of this machine, or import what perf or ftrace recorded.
+
+\b
+swaptrace record -o T.parquet -- CMD ...     record while CMD runs
+swaptrace record -o T.parquet --duration 30  record for 30 seconds
+swaptrace record -o T.parquet                record until Ctrl-C
+swaptrace record FILE... -o T.parquet        import perf.data, perf script or ftrace text, Parquet
+
+What stands before -- are files, what stands behind it is the command. The events of the whole machine are
+recorded, because all share the slots of a swap area; --cgroup chooses where CMD runs, not what is recorded.
+
+Exit codes: 0 recorded, also if CMD failed (its status is shown and kept in the trace) or if Ctrl-C ended a
+recording that had no other end; 130 if Ctrl-C cut CMD or --duration short: what was recorded until then is
+kept. 2 usage, 3 unreadable input, 4 no swap area or no such kernel event, 5 permission.
+"""
+
+
+class RecordCommand(TyperCommand):
+    """Takes the words behind ``--`` out of the arguments before they are parsed.
+
+    The usual parser drops ``--`` itself, after which a command and a file cannot be told apart.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the command in ``ctx.meta``: None without ``--``."""
+        ctx.meta[_COMMAND] = None
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_COMMAND] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("record", cls=RecordCommand, help=_HELP)(record)
+
+
+def record(
+    ctx: typer.Context,
+    *,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]... [-- CMD...]")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The trace to write.")] = None,
+    duration: Annotated[str | None, typer.Option(help="Stop after this time (30, 5min).")] = None,
+    cgroup: Annotated[str | None, typer.Option(help="Memory cgroup in which CMD runs.")] = None,
+    backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
+    buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
+    owner: Annotated[
+        bool, typer.Option("--owner", help="Also record whose page it is: more events.")
+    ] = False,
+    form: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "auto",
+    device: Annotated[
+        list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print commands for whoever has the rights.")
+    ] = False,
+) -> None:
+    """Check the arguments, then import, print commands, or record; see ``_HELP``."""
+    command: list[str] | None = ctx.meta[_COMMAND]
+    if files and command is not None:
+        raise UsageError(
+            "files and a command at once.", "Files are imported, a command is recorded.", "Give one."
+        )
+    if command == []:
+        raise UsageError("no command behind --.", "", "swaptrace record -o T.parquet -- CMD ...")
+    seconds = None if duration is None else parse_time_ns(duration) / 1e9
+    kib = None if buffer is None else max(1, parse_bytes(buffer) >> 10)
+    if dry_run:
+        if files:
+            raise UsageError("--dry-run and files.", "An import needs no rights.", "Leave --dry-run out.")
+        from swaptrace.capture.dryrun import dry_run_lines
+        from swaptrace.capture.workload import plan_job
+
+        job = plan_job(command or [], seconds, cgroup)
+        typer.echo("\n".join(dry_run_lines(output or Path("swap.parquet"), job, kib, owner)))
+        return
+    if output is None:
+        raise UsageError("where to?", "No output was given.", "Add -o T.parquet")
+    if output.exists() and not force:
+        raise UsageError(
+            f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force."
+        )
+    if files:
+        meta = _import(files, output, form, device or [])
+    else:
+        from swaptrace.capture.session import record_live
+
+        if not command and sys.stderr.isatty():
+            typer.echo("recording; Ctrl-C ends it", err=True)
+        with _progress("convert") as progress:
+            meta = record_live(
+                output,
+                command=command or [],
+                duration=seconds,
+                cgroup=cgroup,
+                backend=backend,
+                buffer_kb=kib,
+                owner=owner,
+                progress=progress,
+            )
+    typer.echo("\n".join(_summary(output, meta)))
+    if meta.interrupted:
+        raise typer.Exit(130)
+
+
+def _import(files: list[Path], output: Path, form: str, specs: list[str]) -> TraceMeta:
+    from swaptrace.capture.device_spec import parse_device
+    from swaptrace.ingest.convert import convert
+
+    for path in files:
+        if not path.exists():
+            hint = f"To record a command: swaptrace record -o {output} -- {shlex.quote(str(path))}"
+            raise InputError(f"{path}: no such file.", "What stands before -- are files.", hint)
+    devices = [parse_device(spec, swap_type) for swap_type, spec in enumerate(specs)]
+    with _progress("import") as progress:
+        return convert(files, output, fmt=form, devices=devices, progress=progress)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield ``progress(done, total)`` in bytes of input: a bar on stderr, on a terminal only."""
+    from tqdm import tqdm
+
+    with tqdm(desc=what, unit="B", unit_scale=True, disable=None, delay=0.5) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+def _summary(output: Path, meta: TraceMeta) -> list[str]:
+    """Return what was recorded: events by kind and backend, lost events, capabilities, and the next step."""
+    import numpy as np
+
+    from swaptrace.model.events import Backend, Kind
+    from swaptrace.model.trace import Trace
+
+    counts = np.zeros(256 * 256, np.int64)
+    for batch in Trace(output).batches(["kind", "backend"]):
+        counts += np.bincount(batch["kind"].astype(np.int64) * 256 + batch["backend"], minlength=256 * 256)
+    lines = [
+        f"{output}: {format_count(meta.rows)} events, {format_bytes(output.stat().st_size)}, {meta.recorder}"
+    ]
+    for code in np.flatnonzero(counts).tolist():
+        kind, backend = Kind(code // 256), Backend(code % 256)
+        name = kind.name.lower() + (f" ({backend.name.lower()})" if backend else "")
+        lines.append(f"  {name:<24}{format_count(counts[code]):>16}")
+    lines.append(f"lost      {format_count(meta.lost_total)}")
+    if meta.lost_total:
+        lines[-1] += (
+            f" ({', '.join(f'{k} {v:,}' for k, v in meta.lost.items())}): record again with a larger --buffer"
+        )
+    seen = [f"{c} {sight}" for c, sight in meta.capabilities.items() if sight != "absent"]
+    lines.append(f"sees      {', '.join(seen) or 'nothing'}")
+    lines += [f"note      {note}" for note in meta.notes]
+    if meta.interrupted:
+        lines.append("note      interrupted: this is what was recorded until then")
+    return [*lines, f"next      swaptrace info {shlex.quote(str(output))}"]

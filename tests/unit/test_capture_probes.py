@@ -1,0 +1,51 @@
+"""The table of tracepoints: names by kernel, filters, and event item numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swaptrace.capture.probes import select
+from swaptrace.capture.vmstat import read_vmstat, swap_counters, swap_items
+from swaptrace.model.errors import CapabilityError
+from swaptrace.model.meta import SwapDevice
+
+ZRAM = SwapDevice(0, 253 << 20)
+FILE = SwapDevice(1, 254 << 20, kind="file")
+
+
+def test_filters_name_the_swap_disks_and_the_items() -> None:
+    events, notes = select(lambda *_: True, [ZRAM, FILE, ZRAM, SwapDevice(2, 0)], {"pswpin": 2, "pswpout": 3})
+    filters = {event.name: event.filter for event in events}
+    assert notes == ()
+    assert filters["block:block_bio_queue"] == f"dev == {253 << 20} || dev == {254 << 20}"
+    assert filters["memcg:count_memcg_events"] == "item == 2 || item == 3"
+    assert "vmscan:mm_vmscan_writepage" not in filters
+    assert "kmem:mm_page_alloc" not in filters
+
+
+def test_owner_adds_page_allocations() -> None:
+    events, _ = select(lambda *_: True, [ZRAM], {"pswpin": 2}, owner=True)
+    assert ("kmem:mm_page_alloc", "migratetype == 1") in [(event.name, event.filter) for event in events]
+
+
+def test_old_kernels_write_event_is_taken_and_what_is_missing_is_said() -> None:
+    old = {"mm_vmscan_writepage", "block_bio_queue", "sched_process_exec", "sched_process_exit"}
+    events, notes = select(lambda system, event: event in old, [ZRAM], {})
+    assert {event.event for event in events} == old
+    assert len(notes) == 3
+    assert any("memcg:count_memcg_events" in note for note in notes)
+
+
+def test_without_the_write_event_there_is_no_recording() -> None:
+    with pytest.raises(CapabilityError, match="mm_vmscan_write_folio or vmscan:mm_vmscan_writepage"):
+        select(lambda system, event: system != "vmscan", [ZRAM], {})
+
+
+def test_item_numbers_count_from_pgpgin(tmp_path: Path) -> None:
+    path = tmp_path / "vmstat"
+    path.write_text("nr_free_pages 7\npgpgin 10\npgpgout 20\npswpin 1\npswpout 2\nother 0\nswpout_zero 5\n")
+    vmstat = read_vmstat(path)
+    assert swap_items(vmstat) == {"pswpin": 2, "pswpout": 3, "swpout_zero": 5}
+    assert swap_counters(vmstat) == {"pswpin": 1, "pswpout": 2, "swpout_zero": 5}
