@@ -1,7 +1,7 @@
 """What must be true of every trace, checked in one pass: the rules of ``swaptrace validate``.
 
-Violations break what the schema promises. Warnings are what a true recording can show, too: reads and frees of slots
-written before it began, events lost by the recorder.
+Violations break what the schema promises. Warnings are what a true recording can show, too: reads and frees
+of slots written before it began, events lost by the recorder.
 """
 
 from __future__ import annotations
@@ -59,7 +59,11 @@ class _Tally:
             self._first.setdefault(rule, first + int(broken.argmax()))
 
     def findings(self, texts: dict[str, str]) -> list[Finding]:
-        return [Finding(rule, text, self._rows[rule], self._first[rule]) for rule, text in texts.items() if rule in self._rows]
+        return [
+            Finding(rule, text, self._rows[rule], self._first[rule])
+            for rule, text in texts.items()
+            if rule in self._rows
+        ]
 
 
 _VIOLATIONS = {
@@ -78,7 +82,7 @@ _WARNINGS = {
 
 
 def validate(trace: Trace) -> Findings:
-    """Check every invariant of ``trace``; raises :class:`InputError` where a page of the file cannot be decoded."""
+    """Check every invariant of ``trace``; raises :class:`InputError` where it cannot be decoded."""
     out = Findings()
     tally = _Tally()
     _check_types(trace, out)
@@ -86,10 +90,13 @@ def validate(trace: Trace) -> Findings:
         digest = _check_rows(trace, tally)
         out.violations += tally.findings(_VIOLATIONS)
         if digest != trace.meta.digest:
-            text = f"the content has sha256 {digest[:16]}.., the header says {trace.meta.digest[:16] or 'nothing'}.."
+            said = trace.meta.digest[:16] or "nothing"
+            text = f"the content has sha256 {digest[:16]}.., the header says {said}.."
             out.violations.append(Finding("digest", text))
     if trace.meta.rows != trace.rows:
-        out.violations.append(Finding("rows", f"the file has {trace.rows:,} rows, the header says {trace.meta.rows:,}"))
+        out.violations.append(
+            Finding("rows", f"the file has {trace.rows:,} rows, the header says {trace.meta.rows:,}")
+        )
     out.warnings += tally.findings(_WARNINGS)
     for source, count in sorted(trace.meta.lost.items()):
         if count:
@@ -100,7 +107,9 @@ def validate(trace: Trace) -> Findings:
     if trace.meta.interrupted:
         out.warnings.append(Finding("interrupted", "the recording was interrupted; what it has is whole"))
     if trace.meta.sight(Capability.SLOT) is Sight.ABSENT:
-        out.warnings.append(Finding("capability", "the header does not declare SLOT: nothing can be replayed"))
+        out.warnings.append(
+            Finding("capability", "the header does not declare SLOT: nothing can be replayed")
+        )
     return out
 
 
@@ -135,7 +144,9 @@ def _check_types(trace: Trace, out: Findings) -> None:
         out.violations.append(Finding("null", f"column {name} is required, but missing", count))
     for name, words in unknown.items():
         if words:
-            out.violations.append(Finding("word", f"column {name} has unknown values: {', '.join(sorted(words))}"))
+            out.violations.append(
+                Finding("word", f"column {name} has unknown values: {', '.join(sorted(words))}")
+            )
 
 
 def _check_rows(trace: Trace, tally: _Tally) -> str:
@@ -222,7 +233,13 @@ class _Folios:
 
     def feed(self, batch: EventBatch, tally: _Tally) -> None:
         at = np.flatnonzero((batch["kind"] == Kind.SWAP_OUT) & (batch["order"] > 0) & (batch["pfn"] >= 0))
-        fresh = [batch["ts"][at], batch["pfn"][at] - batch["sub"][at], batch["order"][at], batch["sub"][at], at + batch.first]
+        fresh = [
+            batch["ts"][at],
+            batch["pfn"][at] - batch["sub"][at],
+            batch["order"][at],
+            batch["sub"][at],
+            at + batch.first,
+        ]
         rows = np.concatenate([self._rows, np.stack(fresh, axis=1).astype(np.int64)])
         whole = rows[:, 0] < batch["ts"][-1]
         self._rows = rows[~whole]

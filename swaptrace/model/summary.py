@@ -1,4 +1,4 @@
-"""A trace at a glance: counts, rates, lifetimes, owners. One pass, memory bounded by live slots and processes."""
+"""A trace at a glance: counts, lifetimes, owners; memory bounded by live slots and processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _I64 = NDArray[np.int64]
 
 
 class LogHistogram:
-    """Counts of nanosecond values in bins 1/32 octave wide: a quantile is right within 2.2 %, whatever the number."""
+    """Counts of nanosecond values in bins of 1/32 octave: a quantile is right within 2.2 %."""
 
     STEP = 32
 
@@ -38,7 +38,7 @@ class LogHistogram:
         return int(self._bins.sum())
 
     def quantile(self, q: float) -> float:
-        """Return the geometric middle of the bin that holds quantile ``q``, in ns; 0 if there are no values."""
+        """Return the middle of the bin that holds quantile ``q``, in ns; 0 if there are no values."""
         if self.count == 0:
             return 0.0
         bin_ = int(np.searchsorted(np.cumsum(self._bins), q * self.count, side="left"))
@@ -73,7 +73,7 @@ class Timeline:
 
 @dataclass
 class Summary:
-    """What one pass over a trace finds. Times in ns; ``counts`` by (kind, backend) in lower case, backend may be ''."""
+    """What one pass over a trace finds; times in ns, ``counts`` by (kind, backend or '')."""
 
     events: int = 0
     first_ts: int = 0
@@ -84,8 +84,12 @@ class Summary:
     comms: Counter[str] = field(default_factory=Counter)  # events by the name of the task that ran them
     orders: Counter[int] = field(default_factory=Counter)  # pages swapped out by folio order
     shmem: int = 0  # shmem pages swapped out
-    until_read: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the first swap-in of the slot
-    lifetime: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the free or rewrite of the slot
+    until_read: LogHistogram = field(
+        default_factory=LogHistogram
+    )  # swap-out to the first swap-in of the slot
+    lifetime: LogHistogram = field(
+        default_factory=LogHistogram
+    )  # swap-out to the free or rewrite of the slot
     timeline: Timeline = field(default_factory=Timeline)  # swap-outs
     live_end: int = 0  # slots written and neither freed nor rewritten at the end
 
@@ -100,7 +104,10 @@ class Summary:
 
 
 def summarize(trace: Trace) -> Summary:
-    """Read ``trace`` once and return its :class:`Summary`; raises :class:`InputError` as :meth:`Trace.batches`."""
+    """Read ``trace`` and return its :class:`Summary`; raises what :meth:`Trace.batches` raises.
+
+    A swapoff ends no lifetime here: what it leaves counts as in use.
+    """
     out = Summary(events=trace.rows)
     since = _Since()
     for batch in trace.batches(_COLUMNS):
@@ -124,7 +131,9 @@ def summarize(trace: Trace) -> Summary:
         since.feed(key[keyed], ts[keyed], kind[keyed], out)
     for codes, words in trace.comms():
         named, events = np.unique(codes[codes >= 0], return_counts=True)
-        out.comms.update({words[code]: count for code, count in zip(named.tolist(), events.tolist(), strict=True)})
+        out.comms.update(
+            {words[code]: count for code, count in zip(named.tolist(), events.tolist(), strict=True)}
+        )
     out.live_end = since.live
     return out
 
@@ -141,7 +150,7 @@ def _count_words(into: Counter[int], values: NDArray[Any]) -> None:
 
 
 class _Since:
-    """Time since the last swap-out of each live slot, carried from batch to batch as sorted arrays of live slots."""
+    """Time since the last swap-out of each live slot, carried as sorted arrays of live slots."""
 
     def __init__(self) -> None:
         self._key = np.empty(0, np.int64)
@@ -165,8 +174,7 @@ class _Since:
         at = np.arange(len(key))
         new_slot = np.ones(len(key), np.bool_)
         new_slot[1:] = key[1:] != key[:-1]
-        # The swap-out that each event follows: the last one at or before it, valid if the slot is the same and no
-        # free came in between.
+        # The swap-out that each event follows: the last one at or before it, if no free came in between.
         boundary = (kind == Kind.SWAP_OUT) | (kind == Kind.SLOT_FREE) | new_slot
         last = np.maximum.accumulate(np.where(boundary, at, 0))
         before = np.where(boundary, np.concatenate([[0], last[:-1]]), last)

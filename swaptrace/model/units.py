@@ -78,12 +78,12 @@ def significant(value: float, digits: int = 4) -> str:
     """Return ``value`` with ``digits`` significant digits, trailing zeros kept, never in exponent form.
 
     >>> significant(4.0), significant(1234567.0), significant(0.012345)
-    ('4.000', '1234567', '0.01234')
+    ('4.000', '1234567', '0.01235')
     """
     if value == 0:
         return "0"
-    exponent = len(f"{abs(value):.0f}") if abs(value) >= 1 else -len(re.match(r"0\.(0*)", f"{abs(value):.20f}")[1])  # type: ignore[index]
-    return f"{value:.{max(0, digits - exponent)}f}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 9.9996 is 10.00
+    return f"{value:.{max(0, digits - 1 - exponent)}f}"
 
 
 def format_count(count: float) -> str:

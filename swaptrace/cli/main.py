@@ -1,0 +1,119 @@
+"""``swaptrace``: the commands, and the one place where errors become lines on stderr and exit codes.
+
+Exit codes: 0 done; 1 a check said no (``diff --fail-on``, ``validate``); 2 usage; 3 input unreadable,
+corrupt or newer; 4 capability missing; 5 permission; 70 a bug in swaptrace; 130 interrupted; 141 the reader
+of stdout went away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from swaptrace.cli import diff, info, policies, record, replay, report, schema, validate
+from swaptrace.cli.machine import prefer_avx2_sort, versions
+from swaptrace.model.errors import InputError, PermissionDenied, SwaptraceError
+
+__all__ = ["app", "run"]
+
+_BUG = 70  # EX_SOFTWARE of sysexits.h
+_SIGINT = 130
+_SIGPIPE = 141
+
+
+class _Commands(TyperGroup):
+    """The group of all commands; :meth:`invoke` is where errors end."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Accept ``--debug`` anywhere before ``--``: users append it to the line that failed."""
+        own = args[: args.index("--")] if "--" in args else args
+        if "--debug" in own:
+            args = ["--debug", *(word for word in own if word != "--debug"), *args[len(own) :]]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; print an error as its lines, a bug, too: a traceback only with ``--debug``."""
+        debug = bool(ctx.params.get("debug"))
+        try:
+            try:
+                prefer_avx2_sort()
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+                return result
+            except PermissionError as error:
+                raise PermissionDenied(_text(error)) from error
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise InputError(_text(error)) from error
+        except SwaptraceError as error:
+            _traceback(debug)
+            print("\n".join(error.lines()), file=sys.stderr)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            _traceback(debug)
+            print("swaptrace: interrupted; no partial result was written.", file=sys.stderr)
+            raise typer.Exit(_SIGINT) from error
+        except BrokenPipeError as error:  # | head: whoever read stdout has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_SIGPIPE) from error
+        except Exception as error:
+            if debug or isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
+                raise  # typer's own: usage errors and exits
+            lines = SwaptraceError(
+                f"internal error: {type(error).__name__}: {error}",
+                "This is a bug in swaptrace, not in your input.",
+                "Run the same command with --debug and report what it prints.",
+            ).lines()
+            print("\n".join(lines), file=sys.stderr)
+            raise typer.Exit(_BUG) from error
+
+
+def _traceback(wanted: bool) -> None:
+    if wanted:
+        import traceback
+
+        traceback.print_exc()
+
+
+def _text(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print("\n".join(versions()))
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First steps: swaptrace policies list; swaptrace diff TRACE -p swap-table -p vswap-v6",
+)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print all versions and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error, too.")] = False,
+) -> None:
+    """Record a kernel's swap events, replay them onto virtual-swap layouts, diff the reports."""
+
+
+for _command in (record, info, validate, replay, report, diff, policies, schema):
+    _command.register(app)
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    app(prog_name="swaptrace")

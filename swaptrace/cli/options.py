@@ -1,0 +1,79 @@
+"""Options that several commands share, and the progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Format",
+    "FreeInference",
+    "Json",
+    "Metrics",
+    "Policies",
+    "Quiet",
+    "TracePath",
+    "command_line",
+    "progress",
+]
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    MAIL = "mail"
+    JSON = "json"
+
+
+class FreeInference(StrEnum):
+    """Where a free that no event showed is placed."""
+
+    LATEST = "latest"
+    EARLIEST = "earliest"
+
+
+# No path checks of typer's: a missing file is our own three lines and exit code 3.
+TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace, as swaptrace record writes it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p", "--policy", metavar="SPEC", help="A policy: a name, or layout+stage:key=value+... Repeatable."
+    ),
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metrics", metavar="GLOB", help="Only these metrics, as 'write.*'. Repeatable."),
+]
+
+
+def command_line() -> str:
+    """Return the command of this process as a shell would take it."""
+    import shlex
+    import sys
+
+    return shlex.join(["swaptrace", *sys.argv[1:]])
+
+
+@contextmanager
+def progress(total: int, label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on stderr while the body runs, if stderr is a terminal; yields ``callback(done, total)``."""
+    if quiet:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=label, unit="ev", unit_scale=True, disable=None, leave=False) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update

@@ -1,0 +1,39 @@
+"""``swaptrace policies``: what can be replayed, and what each policy assumes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from swaptrace.cli.options import Json
+
+__all__ = ["register"]
+
+_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List and explain the policies.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.add_typer(_group, name="policies")
+
+
+@_group.command("list")
+def list_(json: Json = False) -> None:
+    """List the named policies, what each is in a line, and what a trace must show for it."""
+    from swaptrace.policies.registry import catalogue
+    from swaptrace.render.policies import json_policies, text_policies
+
+    print((json_policies if json else text_policies)(catalogue()), end="")
+
+
+@_group.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="SPEC", help="A policy: a name or a composition.")],
+    json: Json = False,
+) -> None:
+    """Explain a policy: state per slot, lookups per event, parameters, assumptions, references."""
+    from swaptrace.policies.registry import resolve
+    from swaptrace.render.policies import json_policy, text_policy
+
+    print((json_policy if json else text_policy)(resolve(name).info), end="")

@@ -1,0 +1,83 @@
+"""``swaptrace replay``: trace x policies -> reports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swaptrace.cli.options import Format, FreeInference, Metrics, Policies, Quiet
+
+if TYPE_CHECKING:
+    from swaptrace.model.report import Report
+
+__all__ = ["register", "replay"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(replay)
+
+
+def replay(
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE", help="One or more traces.")],
+    *,
+    policies: Policies = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write a report file for each trace and policy."),
+    ] = None,
+    style: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TEXT,
+    metrics: Metrics = None,
+    free_inference: Annotated[
+        FreeInference, typer.Option(help="Where to place a slot free that no event showed.")
+    ] = FreeInference.LATEST,
+    quiet: Quiet = False,
+) -> None:
+    """Replay traces onto policies, print the figures."""
+    from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
+    from swaptrace.compare.select import metric_names
+    from swaptrace.model.errors import UsageError
+
+    if not policies:
+        raise UsageError("no policy given.", "", "Name one with -p; see them with: swaptrace policies list")
+    resolved = resolve_all(policies)
+    opened = open_traces(traces)
+    metric_names([], metrics or [])  # a misspelt pattern is found before the replay, not after it
+    for trace in opened:
+        reports = replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet)
+        if output is not None:
+            _write(reports, trace.path, output, quiet)
+        _print(reports, style, metrics or [], str(trace.path), last=trace is opened[-1])
+
+
+def _write(reports: list[Report], trace: Path, folder: Path, quiet: bool) -> None:
+    from swaptrace.model.files import write_atomically
+    from swaptrace.render.files import report_paths
+    from swaptrace.render.text import text_reports
+
+    for report, path in zip(reports, report_paths(reports, trace, folder), strict=True):
+        write_atomically(path, report.to_json())
+        write_atomically(path.with_suffix(".txt"), text_reports([report], trace=str(trace)))
+        if not quiet:
+            print(f"wrote {path} and .txt", file=sys.stderr)
+
+
+def _print(reports: list[Report], style: Format, metrics: list[str], trace: str, last: bool) -> None:
+    from swaptrace.render.document import json_reports
+    from swaptrace.render.mail import mail_diff, mail_report
+    from swaptrace.render.text import text_reports
+
+    if style is Format.JSON:
+        text = json_reports(reports, metrics)
+    elif style is Format.TEXT:
+        text = text_reports(reports, metrics, trace=trace)
+    elif len(reports) == 1:
+        text = mail_report(reports[0], metrics, trace=trace)
+    else:
+        from swaptrace.compare.diff import compare
+
+        text = mail_diff(compare(reports[0], reports[1:], metrics), trace=trace)
+    print(text, end="" if last or style is Format.JSON else "\n\n")

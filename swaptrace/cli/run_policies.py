@@ -1,0 +1,44 @@
+"""Trace x policies -> reports: what ``replay`` and ``diff TRACE`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swaptrace.cli.options import command_line, progress
+
+if TYPE_CHECKING:
+    from swaptrace.model.report import Report
+    from swaptrace.model.trace import Trace
+    from swaptrace.policies.registry import Policy
+
+__all__ = ["open_traces", "replay_all", "resolve_all"]
+
+
+def resolve_all(specs: Sequence[str]) -> list[Policy]:
+    """Return the policies that ``specs`` name; raises :class:`UsageError` before anything is read."""
+    from swaptrace.model.errors import UsageError
+    from swaptrace.policies.registry import resolve
+
+    twice = {spec for spec in specs if list(specs).count(spec) > 1}
+    if twice:
+        raise UsageError(
+            f"policy {min(twice)!r} is given twice.", "Its reports would be equal: replay is exact."
+        )
+    return [resolve(spec) for spec in specs]
+
+
+def open_traces(paths: Sequence[Path]) -> list[Trace]:
+    """Open every trace: a damaged last one should not cost the replay of the others."""
+    from swaptrace.model.trace import Trace
+
+    return [Trace(path) for path in paths]
+
+
+def replay_all(trace: Trace, policies: Sequence[Policy], *, free_inference: str, quiet: bool) -> list[Report]:
+    """Replay ``trace`` onto ``policies`` with a progress bar and return their reports, in that order."""
+    from swaptrace.replay.engine import replay
+
+    with progress(trace.rows, trace.path.name, quiet) as update:
+        return replay(trace, policies, free_inference=free_inference, command=command_line(), progress=update)

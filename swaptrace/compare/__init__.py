@@ -1,0 +1,1 @@
+"""Pair reports of the same trace and judge the differences."""

@@ -1,0 +1,151 @@
+"""What stands above and below every table: provenance, warnings, how to reproduce it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import textwrap
+from collections.abc import Sequence
+
+from swaptrace.model.report import Report
+from swaptrace.model.units import format_count, format_seconds
+from swaptrace.render.cells import INFERRED
+
+__all__ = ["MAIL_WIDTH", "footnotes", "header", "names", "reproduce", "reproduce_command"]
+
+MAIL_WIDTH = 72
+_KEY = 8  # columns of the keys on the left
+
+
+def names(count: int) -> list[str]:
+    """Return the keys of ``count`` policies: base, test, or base, test1, test2 and so on."""
+    if count == 1:
+        return ["policy"]
+    return ["base", "test"] if count == 2 else ["base", *(f"test{i}" for i in range(1, count))]
+
+
+def header(reports: Sequence[Report], notes: Sequence[str] = (), width: int = MAIL_WIDTH) -> list[str]:
+    """Return the lines above a table of ``reports`` (one trace), none wider than ``width``.
+
+    ``notes`` are warnings of the comparison; those of the reports, lost and skipped events are added.
+    """
+    trace = reports[0].trace
+    lines = [
+        *_entry("trace", f"{trace.name}  sha256:{trace.sha256[:8]}", width),
+        *_entry(
+            "",
+            f"{format_count(trace.events)} events, {format_seconds(trace.span_ns)}, {_origin(reports[0])}",
+            width,
+        ),
+    ]
+    for key, report in zip(names(len(reports)), reports, strict=True):
+        policy = report.policy
+        lines += _entry(key, policy.name, width)
+        if policy.spec != policy.name:
+            lines += _entry("", f"= {policy.spec}", width)
+    costs = {report.cost.sha256: report.cost.preset for report in reports}
+    lines += _entry(
+        "cost", " and ".join(f"{preset}  sha256:{sha[:8]}" for sha, preset in costs.items()), width
+    )
+    tool = reports[0].tool
+    lines += _entry(
+        "tool", f"{tool.name} {tool.version}, engine {tool.engine}, seed {reports[0].seed}", width
+    )
+    for text in _warnings(reports, notes):
+        lines += _entry("warning", text, width)
+    return lines
+
+
+def _origin(report: Report) -> str:
+    trace = report.trace
+    return f"kernel {trace.kernel or 'unknown'}, {trace.recorder or 'unknown recorder'}"
+
+
+def _warnings(reports: Sequence[Report], notes: Sequence[str]) -> list[str]:
+    """Return each warning once; one that not all reports share names its policy."""
+    out = list(notes)
+    trace = reports[0].trace
+    if trace.lost:
+        out.append(f"{format_count(trace.lost)} events were lost while recording; the figures lack them")
+    if trace.skipped:
+        out.append(f"{format_count(trace.skipped)} of {format_count(trace.events)} events were skipped")
+    seen: dict[str, list[str]] = {}
+    for key, report in zip(names(len(reports)), reports, strict=True):
+        for text in report.warnings:
+            seen.setdefault(text, []).append(key)
+    for text, keys in seen.items():
+        out.append(text if len(keys) == len(reports) else f"{', '.join(keys)}: {text}")
+    return out
+
+
+def _entry(key: str, text: str, width: int) -> list[str]:
+    """Return ``key  text``, continued below: broken at spaces, in a spec after ``+`` or ``,``."""
+    breakable = re.sub(
+        r"([+,])(?=[a-z_])", "\\1\x00", text
+    )  # textwrap breaks at spaces only: mark the other places
+    room = width - _KEY
+    lines: list[str] = []
+    for word in breakable.split(" "):
+        parts = word.split("\x00")
+        for i, part in enumerate(parts):
+            gap = " " if i == 0 and lines else ""
+            if lines and len(lines[-1]) + len(gap) + len(part) <= room:
+                lines[-1] += gap + part
+            else:
+                lines.append(part)
+    return [f"{key if i == 0 else '':<{_KEY}}{line}".rstrip() for i, line in enumerate(lines)]
+
+
+def footnotes(texts: Sequence[str], reports: Sequence[Report], width: int = MAIL_WIDTH) -> list[str]:
+    """Return the legend of the marks that really occur in ``texts`` (the lines of the tables)."""
+    body = "\n".join(texts)
+    out: list[str] = []
+    if re.search(r" !(?=\s|$)", body):
+        out.append("! : worse than the base")
+    if re.search(r" ~(?=\s|$)", body):
+        out.append("~ : the sign depends on cost parameters within their ranges")
+    if re.search(rf"\w\)? \{INFERRED}(?=\s|$)", body):
+        counts = sorted({int(report.value("trace.inferred_frees") or 0) for report in reports})
+        when = reports[0].options.get("free_inference", "latest")
+        count = " or ".join(format_count(n) for n in counts)
+        out.append(
+            f"{INFERRED} : depends on {count} slot frees that no event showed,"
+            f" placed at the {when} possible moment"
+        )
+    return [line for text in out for line in textwrap.wrap(text, width, subsequent_indent="    ")]
+
+
+def reproduce_command(reports: Sequence[Report], trace: str = "", extra: Sequence[str] = ()) -> list[str]:
+    """Return the arguments that make this table again: ``replay`` for one report, else ``diff``.
+
+    ``trace`` is the path as the user typed it; without it the name inside the report stands.
+    """
+    args = ["swaptrace", "diff" if len(reports) > 1 else "replay", trace or reports[0].trace.name]
+    for report in reports:
+        args += ["-p", report.policy.name]
+    if reports[0].options.get("free_inference", "latest") != "latest":
+        args += ["--free-inference", reports[0].options["free_inference"]]
+    return [*args, *extra]
+
+
+def reproduce(args: Sequence[str], width: int = MAIL_WIDTH) -> list[str]:
+    """Return ``reproduce: COMMAND``, continued with backslashes; it pastes into a shell."""
+    one = "reproduce: " + shlex.join(args)
+    if len(one) <= width:
+        return [one]
+    lines = ["reproduce:", "  " + shlex.join(args[:2])]
+    words = list(args[2:])
+    while words:
+        take = 2 if words[0].startswith("-") and len(words) > 1 and not words[1].startswith("-") else 1
+        word, words = shlex.join(words[:take]), words[take:]
+        if len(lines[-1]) + 1 + len(word) <= width - 2:
+            lines[-1] += " " + word
+            continue
+        lines[-1] += " \\"
+        lines.append("    " + word)
+        while (
+            len(lines[-1]) > width - 2
+        ):  # one word wider than the line: a backslash at its end joins it seamlessly
+            cut = max(lines[-1].rfind(mark, 6, width - 3) for mark in ",+/") + 1 or width - 2
+            lines[-1:] = [lines[-1][:cut] + "\\", lines[-1][cut:]]
+    return lines
