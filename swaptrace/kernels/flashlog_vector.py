@@ -1,0 +1,270 @@
+"""The flash log vectorised from flush to flush; the rule is at the head of :mod:`swaptrace.kernels.flashlog`.
+
+Which STORE made the copy that an op finds depends on the ops of its unit alone, so one sort per chunk tells
+it for all ops. Copies leave the buffer in the order of the STOREs, so between two flushes a single number
+says where a copy is: in the buffer exactly if its STORE is not before the *front*, the first STORE that was
+not flushed yet. With that, the ops up to the next flush are a comparison and a running sum.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry, all_live, refuse_absent
+from swaptrace.kernels.tables import Bytes, Ints, Ints8, Ints32, grown
+
+__all__ = ["VectorLog"]
+
+# A copy is named by the position of its STORE in the chunk. Copies that were in the buffer before the chunk
+# have the positions -1, -2, ... from the youngest; older ones are on the device.
+ON_DEVICE, NO_COPY = -(1 << 30), -(1 << 31)
+
+
+class VectorLog:
+    """State between chunks: where each unit's copy is, what each page holds, and the units of the buffer."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry = geometry
+        # A chunk costs one pass over the buffer, and its sort is fastest inside the cache.
+        self.chunk = max(1 << 16, 1 << (2 * geometry.buffer_pages).bit_length())
+        self._copy: Ints32 = np.full(0, NO_COPY, np.int32)
+        self._address: Ints = np.full(0, -1, np.int64)
+        self._buffer: Ints32 = np.empty(0, np.int32)
+        self._held: Ints32 = np.full(geometry.segments * geometry.segment_pages, -1, np.int32)
+        # Free segments count as more than completely live, so that they are never the one with the fewest.
+        self._live: Ints32 = np.full(geometry.segments, geometry.segment_pages + 1, np.int32)
+        self._free = deque(range(geometry.segments))
+
+    def feed(self, op: Bytes, unit: Ints32) -> FlashResult:
+        """Run ops in order; as :meth:`FlashLog.feed`, for contiguous read-only columns."""
+        if len(op):
+            self._copy = grown(self._copy, int(unit.max()) + 1, NO_COPY)
+            self._address = grown(self._address, int(unit.max()) + 1, -1)
+        starts = range(0, max(len(op), 1), self.chunk)
+        return FlashResult.joined(
+            [self._feed(op[a : a + self.chunk], unit[a : a + self.chunk]) for a in starts]
+        )
+
+    def _feed(self, op: Bytes, unit: Ints32) -> FlashResult:
+        n = len(op)
+        copy, death, old_death, dropped = self._copies(op, unit)
+        stores = np.flatnonzero(op == STORE)
+        walk = _Walk(
+            self, unit, copy, np.where(op == FETCH, NO_COPY, copy), (op == STORE).view(np.int8),
+            np.concatenate([np.arange(-len(self._buffer), 0), stores]),
+            np.concatenate([self._buffer, unit[stores]]),
+            np.concatenate([old_death, death[stores]]),
+        )  # fmt: skip
+        walk.run()
+        result = walk.result(op, n)
+        self._copy[result.unit[~result.gc]] = ON_DEVICE
+        self._copy[dropped] = NO_COPY
+        self._buffer = walk.remaining(n)
+        self._copy[self._buffer] = np.arange(-len(self._buffer), 0)
+        return result
+
+    def _copies(self, op: Bytes, unit: Ints32) -> tuple[Ints32, Ints32, Ints32, Ints32]:
+        """Follow each unit through the chunk, as if no copy ever moved.
+
+        Returns:
+            The copy before each op; the position at which the copy of each STORE dies, n if not in this
+            chunk; the same for the copies that were in the buffer before; the units that end with a DROP.
+        """
+        n = len(op)
+        bits = n.bit_length()
+        key = unit.astype(np.int64)
+        key <<= bits
+        key |= np.arange(n)
+        key.sort()
+        at = key.astype(np.int32)  # the low half; above the position there are low bits of the unit
+        at &= (1 << bits) - 1
+        key >>= bits
+        units = key.astype(np.int32)
+        copy = np.empty(n, np.int32)
+        is_change = op[at] != FETCH
+        if not is_change.all():
+            # A FETCH finds what was there after the last change of its unit, or else before the chunk.
+            fetches = np.flatnonzero(~is_change)
+            last = np.maximum.accumulate(np.where(is_change, np.arange(n), 0))[fetches]
+            changed = is_change[last] & (units[last] == units[fetches])
+            after = np.where(op[at[last]] == STORE, at[last], NO_COPY)
+            copy[at[fetches]] = np.where(changed, after, self._copy[units[fetches]])
+            at, units = at[is_change], units[is_change]
+        before = self._before(op, at, units)
+        copy[at] = before
+        refuse_absent(op, unit, copy == NO_COPY)
+        # Every STORE or DROP ends the copy before it.
+        death = np.full(n, n, np.int32)
+        old_death = np.full(len(self._buffer), n, np.int32)
+        in_chunk = before >= 0
+        death[before[in_chunk]] = at[in_chunk]
+        in_buffer = (before < 0) & (before > ON_DEVICE)
+        old_death[before[in_buffer]] = at[in_buffer]
+        last_of_unit = np.append(units[1:] != units[:-1], True)[: len(units)]
+        return copy, death, old_death, units[last_of_unit & (op[at] == DROP)]
+
+    def _before(self, op: Bytes, at: Ints32, units: Ints32) -> Ints32:
+        """The copy before each STORE and DROP, these sorted by unit and position."""
+        before = np.empty(len(at), np.int32)
+        before[1:] = np.where(op[at[:-1]] == STORE, at[:-1], NO_COPY)
+        first = np.flatnonzero(units[1:] != units[:-1]) + 1
+        before[first] = self._copy[units[first]]
+        before[:1] = self._copy[units[:1]]
+        return before
+
+
+class _Walk:
+    """The flushes of one chunk: from each to the next, then what they did to the ops."""
+
+    def __init__(  # noqa: PLR0917
+        self, log: VectorLog, unit: Ints32, copy: Ints32, ended: Ints32, stored: Ints8,
+        queue_store: Ints, queue_unit: Ints32, queue_death: Ints32,
+    ) -> None:  # fmt: skip
+        self.log = log
+        self.unit = unit
+        self.copy = copy
+        self.ended = ended
+        self.stored = stored
+        self.queue_store = queue_store
+        self.queue_unit = queue_unit
+        self.queue_death = queue_death
+        self.head = 0
+        self.front = -len(log._buffer)
+        self.buffered = len(log._buffer)
+        self.flush_at: list[int] = []
+        self.fronts: list[int] = [self.front]
+        self.flushed: list[int] = []
+        self.pages: list[Ints] = []
+        self.written: list[Ints32] = []
+        self.carried: list[int] = []
+        self.dead_at: list[int] = []
+        self.dead_segment: list[int] = []
+
+    def run(self) -> None:
+        """Go from flush to flush."""
+        start = 0
+        n = len(self.unit)
+        while start < n:
+            flush = self._next_flush(start)
+            end = n if flush < 0 else flush + 1
+            self._die_on_device(start, end)
+            if flush >= 0:
+                self._flush(flush)
+            start = end
+
+    def _next_flush(self, start: int) -> int:
+        """Return the op that fills the buffer, or -1; ``buffered`` is then right before its flush."""
+        missing = self.log.geometry.buffer_pages - self.buffered
+        window = max(64, missing + (missing >> 1))
+        for low in range(start, len(self.unit), window):
+            absorbed = self.ended[low : low + window] >= self.front
+            change = np.cumsum(self.stored[low : low + window] - absorbed.view(np.int8), dtype=np.int32)
+            filled = change >= missing
+            k = int(filled.argmax())
+            if filled[k]:
+                self.buffered = self.log.geometry.buffer_pages
+                return low + k
+            missing -= int(change[-1])
+        self.buffered = self.log.geometry.buffer_pages - missing
+        return -1
+
+    def _die_on_device(self, start: int, end: int) -> None:
+        """Let the copies on the device die that the ops [start, end) end."""
+        log = self.log
+        ended = self.ended[start:end]
+        killer = np.flatnonzero((ended < self.front) & (ended > NO_COPY))
+        if not len(killer):
+            return
+        address = log._address[self.unit[start:end][killer]]
+        log._held[address] = -1
+        segment = address // log.geometry.segment_pages
+        np.subtract.at(log._live, segment, 1)
+        empty = np.flatnonzero(log._live[segment] == 0)[::-1]
+        if len(empty):
+            # The last death in a segment is the one that frees it.
+            segments, last = np.unique(segment[empty], return_index=True)
+            killers = killer[empty[last]] + start
+            for i in np.argsort(killers).tolist():
+                self._release(int(killers[i]), int(segments[i]))
+
+    def _release(self, at: int, segment: int) -> None:
+        self.log._live[segment] = self.log.geometry.segment_pages + 1
+        self.log._free.append(segment)
+        self.dead_at.append(at)
+        self.dead_segment.append(segment)
+
+    def _flush(self, at: int) -> None:
+        """Write one segment after the op ``at``."""
+        log, size = self.log, self.log.geometry.segment_pages
+        carried: Ints32 = np.empty(0, np.int32)
+        if len(log._free) <= log.geometry.reserve:
+            victim = int(log._live.argmin())
+            if log._live[victim] >= size:
+                raise all_live(log.geometry)
+            held = log._held[victim * size : (victim + 1) * size]
+            carried = held[held >= 0]
+            held[:] = -1
+            self._release(at, victim)
+        oldest = self._oldest(size - len(carried), at)
+        segment = log._free.popleft()
+        page = np.arange(segment * size, (segment + 1) * size)
+        units = np.concatenate([carried, self.queue_unit[oldest]])
+        log._live[segment] = size
+        log._held[page[0] : page[0] + size] = units
+        log._address[units] = page
+        self.head = int(oldest[-1]) + 1
+        self.front = int(self.queue_store[oldest[-1]]) + 1
+        self.buffered -= len(oldest)
+        self.flush_at.append(at)
+        self.fronts.append(self.front)
+        self.flushed.append(len(oldest))
+        self.pages.append(page)
+        self.written.append(units)
+        self.carried.append(len(carried))
+
+    def _oldest(self, need: int, at: int) -> Ints:
+        """Queue indices of the ``need`` oldest copies that are in the buffer after the op ``at``."""
+        width = need
+        while True:
+            alive = np.flatnonzero(self.queue_death[self.head : self.head + width] > at)
+            if len(alive) >= need:
+                return alive[:need] + self.head
+            width *= 2
+
+    def remaining(self, n: int) -> Ints32:
+        """Units in the buffer after the chunk of n ops, in order of their STOREs."""
+        return np.compress(self.queue_death[self.head :] == n, self.queue_unit[self.head :])
+
+    def result(self, op: Bytes, n: int) -> FlashResult:
+        """What the ops and flushes did, op by op."""
+        size = self.log.geometry.segment_pages
+        flush_at = np.array(self.flush_at, np.int64)
+        flushed = np.array(self.flushed, np.int32)
+        front = np.repeat(self.fronts, np.diff(flush_at + 1, prepend=0, append=n))
+        in_buffer = self.copy >= front
+        fetch = op == FETCH
+        absorbed = in_buffer & ~fetch
+        buffered = self.stored.astype(np.int32) - absorbed
+        buffered[flush_at] -= flushed
+        live = -((self.ended > NO_COPY) & ~in_buffer).astype(np.int32)
+        live[flush_at] += flushed
+        segments = np.zeros(n, np.int8)
+        segments[flush_at] = 1
+        np.subtract.at(segments, np.array(self.dead_at, np.int64), 1)
+        carried = np.array(self.carried, np.int64)
+        in_segment = np.tile(np.arange(size), len(flush_at))
+        return FlashResult(
+            hit=in_buffer & fetch,
+            absorbed=absorbed,
+            buffered=buffered,
+            live=live,
+            segments=segments,
+            at=np.repeat(flush_at, size),
+            page=np.concatenate([np.empty(0, np.int64), *self.pages]),
+            unit=np.concatenate([np.empty(0, np.int32), *self.written]),
+            gc=in_segment < np.repeat(carried, size),
+            dead_at=np.array(self.dead_at, np.int64),
+            dead_segment=np.array(self.dead_segment, np.int32),
+        )

@@ -1,0 +1,91 @@
+"""What goes into and comes out of a flash log: operations, geometry, results and errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32
+from swaptrace.model.errors import SpaceError
+
+__all__ = ["DROP", "FETCH", "STORE", "FlashResult", "Geometry", "all_live", "refuse_absent"]
+
+STORE, DROP, FETCH = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Sizes of a flash log: segments of ``segment_pages``, a buffer of ``buffer_pages``, free ``reserve``."""
+
+    segments: int
+    segment_pages: int
+    buffer_pages: int
+    reserve: int
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.segment_pages <= self.buffer_pages and 0 <= self.reserve < self.segments):
+            raise ValueError(str(self))
+        if self.segments * self.segment_pages >= 1 << 31:  # addresses are kept as int32
+            raise ValueError(f"{self}: at most 8 TiB of 4 KiB pages")
+
+
+@dataclass(frozen=True, slots=True)
+class FlashResult:
+    """What n ops did. The first five arrays have one element per op.
+
+    The next four are the k pages written to the device, in order; the last two are the segments that became
+    free, in order. Inside one op all segments become free before the first page is written.
+    """
+
+    hit: Bools
+    """FETCH: the unit was in the buffer."""
+    absorbed: Bools
+    """STORE, DROP: the copy that died was in the buffer, so it never reached the device."""
+    buffered: Ints32
+    """Change of the number of live pages in the buffer."""
+    live: Ints32
+    """Change of the number of live pages on the device."""
+    segments: Ints8
+    """Change of the number of segments in use."""
+    at: Ints
+    """int64[k]: index of the op, in this batch, whose flush wrote the page."""
+    page: Ints
+    """int64[k]: device page, ``segment * segment_pages + i``."""
+    unit: Ints32
+    """int32[k]: the unit whose content was written."""
+    gc: Bools
+    """bool[k]: copied by the cleaner, not coming from the buffer."""
+    dead_at: Ints
+    """int64[m]: index of the op, in this batch, in which the segment became free."""
+    dead_segment: Ints32
+    """int32[m]: segment that became free: its last page died, or the cleaner emptied it."""
+
+    @classmethod
+    def joined(cls, parts: list[FlashResult]) -> FlashResult:
+        """Return the results of consecutive batches as those of one; ``at`` and ``dead_at`` are shifted."""
+        starts = np.cumsum([0, *(len(part.hit) for part in parts)])
+        columns = {}
+        for field in fields(cls):
+            arrays = [getattr(part, field.name) for part in parts]
+            if field.name in ("at", "dead_at"):
+                arrays = [array + start for array, start in zip(arrays, starts, strict=False)]
+            columns[field.name] = np.concatenate(arrays)
+        return cls(**columns)
+
+
+def refuse_absent(op: Bytes, unit: Ints32, absent: Bools) -> None:
+    """Raise ValueError if an op is not a known one, or a DROP or FETCH names a unit that holds nothing."""
+    wrong = np.flatnonzero((absent & (op != STORE)) | (op > FETCH))
+    if len(wrong):
+        i = wrong[0]
+        raise ValueError(f"op {op[i]} of unit {unit[i]}, which holds {'nothing' if absent[i] else 'a page'}")
+
+
+def all_live(geometry: Geometry) -> SpaceError:
+    """Return the error of a cleaner that finds only completely live segments."""
+    return SpaceError(
+        f"the replayed flash log is full: every one of its {geometry.segments} segments in use is live",
+        f"{geometry.reserve} segments of {geometry.segment_pages} pages are kept free for the cleaner",
+        "give the policy a larger device",
+    )

@@ -1,0 +1,152 @@
+"""The flash log equals its reference op for op, in each of its forms, wherever batches are cut."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swaptrace.kernels.flashlog import FlashLog
+from swaptrace.kernels.flashlog_loop import LoopLog
+from swaptrace.kernels.flashlog_vector import VectorLog
+from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry
+from swaptrace.kernels.loop import ENGINES, Engine, using_engine
+from swaptrace.kernels.tables import readable
+from swaptrace.model.errors import SpaceError
+from tests.oracle.flashlog import SlowFlashLog
+
+NAMES = {STORE: "store", DROP: "drop", FETCH: "fetch"}
+Log = LoopLog | VectorLog
+FORMS: dict[str, type[Log]] = {"numba": LoopLog, "interpreted": LoopLog, "vector": VectorLog}
+
+
+def random_ops(seed: int, n: int, units: int, overwrite: float, skew: float) -> list[tuple[int, int]]:
+    """Valid ops over `units` units; `skew` > 1 concentrates them on few."""
+    rng = np.random.default_rng(seed)
+    live: list[int] = []
+    ops = []
+    for _ in range(n):
+        unit = int(units * rng.random() ** skew)
+        x = rng.random()
+        if unit not in live:
+            live.append(unit)
+            ops.append((STORE, unit))
+        elif x < overwrite:
+            ops.append((STORE, unit))
+        elif x < 0.8:
+            live.remove(unit)
+            ops.append((DROP, unit))
+        else:
+            ops.append((FETCH, unit))
+    return ops
+
+
+def feed_in_parts(log: Log, ops: list[tuple[int, int]], cuts: list[int]) -> FlashResult:
+    op = np.array([op for op, _ in ops])
+    unit = np.array([unit for _, unit in ops])
+    parts = [log.feed(readable(op[a:b], np.uint8), readable(unit[a:b], np.int32)) for a, b in pairwise(cuts)]
+    return FlashResult.joined(parts)
+
+
+def assert_equal_to_reference(result: FlashResult, slow: SlowFlashLog) -> None:
+    assert result.hit.tolist() == slow.hits
+    assert result.absorbed.tolist() == slow.absorbed
+    gauges = [np.cumsum(change).tolist() for change in (result.buffered, result.live, result.segments)]
+    assert list(zip(*gauges, strict=True)) == slow.gauges
+    writes = zip(
+        result.at.tolist(), result.page.tolist(), result.unit.tolist(), result.gc.tolist(), strict=True
+    )
+    assert list(writes) == slow.writes
+    assert list(zip(result.dead_at.tolist(), result.dead_segment.tolist(), strict=True)) == slow.deaths
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    n=st.integers(1, 500),
+    geometry=st.builds(
+        lambda segments, size, more, reserve: Geometry(segments + reserve, size, size + more, reserve),
+        st.integers(1, 9), st.integers(1, 6), st.integers(0, 20), st.integers(0, 2),
+    ),
+    load=st.floats(0.1, 1.0),
+    overwrite=st.sampled_from([0.1, 0.5, 0.8]),
+    skew=st.sampled_from([1.0, 3.0]),
+    chunk=st.sampled_from([7, 64, 4096]),
+)  # fmt: skip
+def test_equals_reference(
+    form: str, seed: int, n: int, geometry: Geometry, load: float, overwrite: float, skew: float, chunk: int
+) -> None:
+    # Up to load 1 the device fits; the copies in the buffer come on top, so a few streams do fill it.
+    units = max(1, int(load * geometry.segment_pages * (geometry.segments - geometry.reserve)))
+    ops = random_ops(seed, n, units, overwrite, skew)
+    cuts = [0, *sorted(np.random.default_rng(seed).integers(0, n + 1, 4).tolist()), n]
+    slow = SlowFlashLog(geometry.segments, geometry.segment_pages, geometry.buffer_pages, geometry.reserve)
+    log = FORMS[form](geometry)
+    if isinstance(log, VectorLog):
+        log.chunk = chunk
+    with using_engine("numba" if form == "numba" else "numpy"):
+        try:
+            for op, unit in ops:
+                slow.step(NAMES[op], unit)
+        except SpaceError:
+            with pytest.raises(SpaceError, match="every one of its"):
+                feed_in_parts(log, ops, cuts)
+            return
+        assert_equal_to_reference(feed_in_parts(log, ops, cuts), slow)
+
+
+@pytest.mark.parametrize("overwrite", [0.0, 0.6])
+def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float) -> None:
+    rng = np.random.default_rng(7)
+    n, units = 300_000, 9_000
+    op, unit = np.zeros(n, np.uint8), rng.integers(0, units, n).astype(np.int32)
+    live = np.zeros(units, np.bool_)
+    for i, choice in enumerate(rng.random(n)):
+        if live[unit[i]] and choice >= overwrite:
+            op[i] = DROP if choice < 0.8 else FETCH
+        live[unit[i]] = op[i] != DROP
+    results = []
+    for form in ("numba", "vector"):
+        with using_engine("numba"):
+            results.append(FORMS[form](Geometry(38, 256, 400, 2)).feed(op, unit))
+    for field in fields(FlashResult):
+        one, two = (getattr(result, field.name) for result in results)
+        assert one.dtype == two.dtype
+        np.testing.assert_array_equal(one, two, field.name)
+    assert results[0].gc.any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gauges_follow_the_ops(engine: Engine) -> None:
+    with using_engine(engine):
+        log = FlashLog(segments=4, segment_pages=2, buffer_pages=3)
+        result = log.feed([STORE] * 3, [5, 6, 7])
+        assert (log.buffered, log.live, log.used_segments) == (1, 2, 1)
+        assert (result.at.tolist(), result.page.tolist(), result.unit.tolist()) == ([2, 2], [0, 1], [5, 6])
+        result = log.feed([FETCH, FETCH, DROP, DROP, STORE], [7, 6, 6, 5, 7])
+        assert result.hit.tolist() == [True, False, False, False, False]
+        assert result.absorbed.tolist() == [False, False, False, False, True]
+        assert (result.dead_at.tolist(), result.dead_segment.tolist()) == ([3], [0])
+        assert (log.buffered, log.live, log.used_segments) == (1, 0, 0)
+        assert len(log.feed([], []).hit) == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ops_without_a_copy_and_unknown_ops_are_refused(engine: Engine) -> None:
+    with using_engine(engine):
+        for op, text in ((DROP, "holds nothing"), (FETCH, "holds nothing"), (3, "op 3")):
+            log = FlashLog(4, 2, 3)
+            log.feed([STORE, STORE, DROP], [0, 1, 1])
+            with pytest.raises(ValueError, match=text):
+                log.feed([STORE, op], [0, 1])
+
+
+@pytest.mark.parametrize("sizes", [(2, 4, 3, 1), (2, 4, 4, 2), (3, 0, 4, 0), (3, 4, 4, -1)])
+def test_impossible_geometry_is_refused(sizes: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="Geometry"):
+        FlashLog(*sizes)
