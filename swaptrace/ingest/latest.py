@@ -1,0 +1,89 @@
+"""For each raw event: the latest earlier events of its task that decide what it means (see reconstruct.py for the rules)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.ingest.memcg_items import Item, ItemCodes
+from swaptrace.ingest.raw import RawChunk, RawKind
+from swaptrace.ingest.tasks import Tasks
+
+__all__ = ["Latest"]
+
+Array = NDArray[Any]
+
+
+class Latest(Tasks):
+    """Masks and latest positions over events in task order (:class:`Tasks`), each computed once for a chunk."""
+
+    def __init__(self, events: RawChunk, items: ItemCodes) -> None:
+        super().__init__(events.tid, events.kind == RawKind.EXIT)
+        self.index = self._index
+        kind = events.kind[self.order]
+        self.item = np.zeros(len(kind), np.uint8)
+        self._memcg = kind == RawKind.MEMCG_EVENT
+        self.item[self._memcg] = items(events.value[self.order[self._memcg]])
+        self.out = kind == RawKind.WRITE_FOLIO
+        write, read, fault = (kind == k for k in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.FAULT))
+        self.access = read | (self.item == Item.SWPIN_ZERO) | (self.item == Item.ZSWPIN)
+        self.alloc = kind == RawKind.PAGE_ALLOC
+        self.other = np.isin(kind, (RawKind.BIO_DISCARD, RawKind.EXEC, RawKind.EXIT, RawKind.LOST))
+        self._bio = write | read
+        self.latest_out = self.latest(self.out)
+        self.latest_fault = self.latest(fault)
+        out_item = (self.item == Item.PSWPOUT) | (self.item == Item.SWPOUT_ZERO) | (self.item == Item.ZSWPOUT)
+        self.latest_out_item = self.latest(out_item)
+        self._latest_end = self.latest(self._bio | self.out)  # what ends the reign of a memcg event
+        self.announced = self._announced(write)
+        self.plain = write & ~self.announced
+        self.latest_plain = self.latest(self.plain)
+        self._latest_access = self.latest(self.access)
+        self.first_alloc = np.zeros(len(kind), np.bool_)
+        allocs = np.flatnonzero(self.alloc)
+        if len(allocs):
+            earlier = self.before(self.latest(self.alloc), allocs)
+            fault_at = self.latest_fault[allocs]
+            self.first_alloc[allocs] = (fault_at >= self.start[allocs]) & (earlier < fault_at)
+        self.latest_first_alloc = self.latest(self.first_alloc)
+
+    def _announced(self, write: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        self._latest_wb = self.latest(self.item == Item.ZSWPWB)
+        announced = np.zeros(len(write), np.bool_)
+        bios = np.flatnonzero(write)
+        self._latest_write_or_out = self.latest(write | self.out)
+        announced[bios] = self._latest_wb[bios] > self.before(self._latest_write_or_out, bios)
+        return announced
+
+    def fault_of(self, at: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return the current fault of accesses ``at`` (below ``start``: none), and whether each is its first access."""
+        fault = self.latest_fault[at]
+        return fault, self.before(self._latest_access, at) < fault
+
+    def name_memcg(self, events: RawChunk, fresh: NDArray[np.bool_]) -> None:
+        """Write the memory cgroup of fresh bios into their ``extra``: that of the latest memcg event that still reigns."""
+        if not self._memcg.any():
+            return
+        bios = np.flatnonzero(self._bio & fresh)
+        latest = self.latest(self._memcg)[bios]
+        reigns = latest > self.before(self._latest_end, bios)
+        events.extra[self.order[bios]] = np.where(reigns, events.extra[self.order[np.maximum(latest, 0)]], 0)
+
+    def live(self) -> NDArray[np.bool_]:
+        """Return, in the original order, which events the next events of their tasks may need (pending bios aside)."""
+        ends = self.ends[~self.ended[self.ends]]
+        kept = np.zeros(len(self.order), np.bool_)
+        fault, out = self.latest_fault[ends], self.latest_out[ends]
+        floor = self.start[ends]
+        for position, since in (
+            (fault, floor - 1),
+            (self._latest_access[ends], fault),
+            (self.latest_first_alloc[ends], fault),
+            (self.latest_out_item[ends], out),
+            (self._latest_wb[ends], self._latest_write_or_out[ends]),
+            (self.latest(self._memcg)[ends], self._latest_end[ends]),
+        ):
+            kept[self.order[position[(position >= floor) & (position > since)]]] = True
+        return kept

@@ -1,0 +1,294 @@
+"""Raw events -> rows of the schema: what swap did, from what the tracepoints said.
+
+The rules, event by event in time order; "the task" is the tid of the event. recording.md sections 0 and 1 measured them.
+
+**State of a task**, forgotten at its EXIT: the current fault (its latest FAULT); the latest access since that fault; the
+first PAGE_ALLOC since that fault; the pending bio; the latest out item; whether a zswpwb item came; the latest memcg event.
+
+**Bios** outside the swap areas, or whose size is none of a folio, are skipped and counted (:class:`SlotMap`).
+
+* MEMCG_EVENT pswpout, swpout_zero, zswpout: becomes the *out item*. zswpwb: the next BIO_WRITE, unless a
+  WRITE_FOLIO comes first, is a writeback. Every MEMCG_EVENT is the task's *latest memcg event* until the next bio or
+  WRITE_FOLIO of the task, or the next MEMCG_EVENT.
+* BIO_WRITE announced by zswpwb: a row ``writeback``, cause zswap. Any other BIO_WRITE becomes the *pending bio*; if there
+  was one, that one was a ``writeback``.
+* WRITE_FOLIO: the pending bio is its bio if it is at most PAIR_NS old and no out item came after it: a row ``swap_out``
+  (cause reclaim) with backend disk and the bio's device, slot and size. Otherwise the pending bio was a ``writeback`` and
+  this row has no slot: backend zero or zswap if the out item since the task's previous WRITE_FOLIO says so, else
+  unknown. Pending bio, out item and zswpwb are forgotten.
+* A pending bio that no WRITE_FOLIO follows within PAIR_NS, or before the task exits or the recording ends, was a ``writeback``.
+* BIO_READ, and MEMCG_EVENT swpin_zero or zswpin (an *access* of ``count`` pages, without slot): a row ``swap_in``. The
+  first access since the current fault has cause fault, the fault's page address and its write flag; a later one is readahead.
+  Without a fault, the cause is nofault if the recording has faults at all, else missing.
+* ``memcg`` of swap_out: that of the out item since the task's previous WRITE_FOLIO; of a bio: that of the latest
+  memcg event.
+* PAGE_ALLOC, with a current fault: the first one since the fault sets the owner of its pfn to (page of the fault, tgid);
+  another one forgets the owner of its pfn. A readahead BIO_READ forgets the owner of that first pfn: it is unclear
+  which of the pages read is whose. WRITE_FOLIO of a pfn with an owner has its va and owner_tgid, inferred.
+* BIO_DISCARD: one row ``discard`` per slot. EXEC, EXIT, LOST: one row each.
+* A folio of 2**order pages is that many rows, with ``sub``; slot and pfn count up from the bio's and the event's; va from the
+  address rounded down to the folio's size.
+
+Rows come in the order of their events; a writeback has the time and place of its bio. Results do not depend on chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap, folio_pages
+from swaptrace.ingest.latest import Latest
+from swaptrace.ingest.memcg_items import Item, ItemCodes
+from swaptrace.ingest.owners import PageOwners
+from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
+from swaptrace.ingest.rows import Rows
+from swaptrace.model.events import Backend, Cause, Confidence, Kind
+
+__all__ = ["PAIR_NS", "Reconstruction"]
+
+Array = NDArray[Any]
+PAIR_NS = 1_000_000_000  # a bio and its write_folio are microseconds apart, unless the task is preempted between them
+MAX_DISCARD_PAGES = 4096  # a free cluster is 512; swapon -d discards the whole area, before it holds anything
+_PAGE = np.uint64(12)
+
+
+def _ints(dtype: str) -> Any:
+    return field(default_factory=lambda: np.zeros(0, dtype))
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Events with, for bios, the device (index), the slot and the pages; ``seq`` numbers them over all chunks."""
+
+    events: RawChunk = field(default_factory=empty)
+    seq: NDArray[np.int64] = _ints("int64")
+    device: NDArray[np.int16] = _ints("int16")
+    slot: NDArray[np.int64] = _ints("int64")
+    pages: NDArray[np.int64] = _ints("int64")
+    pending: NDArray[np.bool_] = _ints("bool")
+
+    def after(self, earlier: _Placed) -> _Placed:
+        names = ("seq", "device", "slot", "pages", "pending")
+        joined = (np.concatenate([getattr(earlier, n), getattr(self, n)]) for n in names)
+        return _Placed(concat([earlier.events, self.events]), *joined)
+
+    def take(self, keep: Array) -> _Placed:
+        return _Placed(
+            self.events.take(keep), self.seq[keep], self.device[keep], self.slot[keep], self.pages[keep], self.pending[keep]
+        )
+
+
+class Reconstruction:
+    """Feed raw events in time order; take rows in NumPy form, sorted by time, as far as they are decided.
+
+    ``faults``: the recording has FAULT events at all; ``inferred``: the devices were guessed, so every slot is marked.
+    ``seen`` counts the rows that have a slot and those that have an owner.
+    """
+
+    def __init__(
+        self, slots: SlotMap, vmstat: Mapping[str, int], findings: Findings, *, faults: bool, inferred: bool = False
+    ) -> None:
+        self._slots = slots
+        self._items = ItemCodes(vmstat)
+        self._findings = findings
+        self._no_fault = Cause.NOFAULT if faults else Cause.NONE
+        self._inferred = inferred
+        self._owners = PageOwners()
+        self._carry = _Placed()
+        self._next_seq = 0
+        self._held = Rows.none()
+        self.seen = {"slots": 0, "owners": 0}
+
+    def feed(self, chunk: RawChunk) -> Rows:
+        """Take the next events; return the rows that are decided now."""
+        return self._step(chunk, int(chunk.ts[-1]) - PAIR_NS) if len(chunk) else Rows.none()
+
+    def finish(self) -> Rows:
+        """Return the remaining rows: what still waits for its write_folio was a writeback."""
+        return self._step(empty(), np.iinfo(np.int64).max)
+
+    def _step(self, chunk: RawChunk, horizon: int) -> Rows:
+        """Take a chunk; bios before ``horizon`` wait no longer."""
+        x = self._place(chunk).after(self._carry)
+        fresh = np.arange(len(x.seq)) >= len(self._carry.seq)
+        find = Latest(x.events, self._items)
+        fresh = fresh[find.order]
+        find.name_memcg(x.events, fresh)
+        outs = np.flatnonzero(find.out)
+        bios = self._pair(find, outs, x.events.ts)
+
+        alone = find.plain.copy()
+        alone[bios[bios >= 0]] = False
+        waits = alone & (find.latest_plain[find.end] == np.arange(len(alone))) & (find.latest_out[find.end] < find.index)
+        waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
+        backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.pending[find.order]))
+
+        rows = self._rows(find, x, fresh, outs, bios, backs)
+        pending = np.zeros(len(x.seq), np.bool_)
+        pending[find.order[waits]] = True
+        kept = find.live() | pending
+        self._carry = _Placed(x.events, x.seq, x.device, x.slot, x.pages, pending).take(kept)
+        return self._release(rows)
+
+    def _place(self, chunk: RawChunk) -> _Placed:
+        """Drop what does not matter; give bios their device, slot and pages."""
+        kind = chunk.kind
+        keep = kind != RawKind.MAJOR_FAULT
+        pages = np.zeros(len(chunk), np.int64)
+        device, slot = np.full(len(chunk), -1, np.int16), np.full(len(chunk), -1, np.int64)
+        bio = np.flatnonzero((kind >= RawKind.BIO_WRITE) & (kind <= RawKind.BIO_DISCARD))
+        if len(bio):
+            sectors, discard = chunk.count[bio], kind[bio] == RawKind.BIO_DISCARD
+            size = np.where(discard, sectors.astype(np.int64) >> 3, folio_pages(sectors))
+            device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size)
+            outside = device[bio] < 0
+            odd = ~outside & ((size == 0) | (discard & (size > MAX_DISCARD_PAGES)))
+            self._findings.skip("bios outside the swap areas", int(outside.sum()))
+            self._findings.skip("bios of the swap areas that are none of a folio", int(odd.sum()))
+            keep[bio[outside | odd]] = False
+            pages[bio] = size
+        item = np.flatnonzero(kind == RawKind.MEMCG_EVENT)
+        keep[item] = self._items(chunk.value[item]) > 0
+        seq = np.arange(self._next_seq, self._next_seq + len(chunk))
+        self._next_seq += len(chunk)
+        placed = _Placed(chunk, seq, device, slot, pages, np.zeros(len(chunk), np.bool_))
+        return placed if keep.all() else placed.take(keep)
+
+    def _pair(self, find: Latest, outs: Array, ts: Array) -> Array:
+        """Return the position of the bio of each write_folio, -1 where it has none."""
+        bio = find.latest_plain[outs]
+        ts = ts[find.order]
+        good = (bio > find.before(find.latest_out, outs)) & (find.latest_out_item[outs] < bio)
+        good &= ts[outs] - ts[np.maximum(bio, 0)] <= PAIR_NS
+        return np.where(good, bio, -1)
+
+    def _rows(self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array) -> Rows:
+        mine = fresh[outs]
+        outs, bios = outs[mine], bios[mine]
+        ins = np.flatnonzero(find.access & fresh)
+        others = np.flatnonzero(find.other & fresh)
+        emit = np.zeros(len(x.seq), np.bool_)
+        for part in (outs, ins, backs, others):
+            emit[find.order[part]] = True
+        rank = np.cumsum(emit) - 1
+        rows = Rows.of(x.events, x.seq, np.flatnonzero(emit))
+        self._outs(rows, rank, find, x, outs, bios, *self._owner(find, x, fresh, ins, outs))
+        self._ins(rows, rank, find, x, ins)
+        where = find.order[backs]
+        at = rank[where]
+        rows.fill(at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where])
+        self._locate(rows, at, where, x)
+        self._others(rows, rank, find.order[others], x)
+        return rows.expand()
+
+    def _outs(
+        self, rows: Rows, rank: Array, find: Latest, x: _Placed, outs: Array, bios: Array, va: Array, owner: Array
+    ) -> None:
+        where = find.order[outs]
+        at, e = rank[where], x.events
+        item = find.latest_out_item[outs]
+        some = item > find.before(find.latest_out, outs)
+        source = find.order[np.maximum(item, 0)]
+        code = np.where(some, find.item[np.maximum(item, 0)], Item.OTHER)
+        backend = np.where(code == Item.ZSWPOUT, Backend.ZSWAP, Backend.UNKNOWN)
+        backend = np.where(code == Item.SWPOUT_ZERO, Backend.ZERO, backend)
+        rows.fill(
+            at,
+            kind=Kind.SWAP_OUT,
+            cause=Cause.RECLAIM,
+            backend=np.where(bios >= 0, Backend.DISK, backend),
+            pfn=e.value[where].view(np.int64),
+            memcg=np.where(some, e.extra[source], 0),
+        )
+        if bool((va >= 0).any()):
+            rows.fill(at, va=va, owner_tgid=owner, conf=np.where(va >= 0, Confidence.VA, 0))
+            self.seen["owners"] += int((va >= 0).sum())
+        paired = bios >= 0
+        self._locate(rows, at[paired], find.order[bios[paired]], x)
+
+    def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array) -> None:
+        where = find.order[ins]
+        at, e = rank[where], x.events
+        bio = e.kind[where] == RawKind.BIO_READ
+        fault, first = find.fault_of(ins)
+        some = fault >= find.start[ins]
+        caused = some & first
+        source = find.order[np.maximum(fault, 0)]
+        stored = np.where(find.item[ins] == Item.SWPIN_ZERO, Backend.ZERO, Backend.ZSWAP)
+        rows.fill(
+            at,
+            kind=Kind.SWAP_IN,
+            cause=np.where(caused, Cause.FAULT, np.where(some, Cause.READAHEAD, self._no_fault)),
+            backend=np.where(bio, Backend.DISK, stored),
+            va=np.where(caused, _page(e.value[source]), -1),
+            write=caused & (e.count[source] == 1),
+            owner_tgid=np.where(caused, e.tgid[where], 0),
+            memcg=e.extra[where],
+            pages=np.clip(e.count[where], 1, MAX_FOLIO_PAGES),
+        )
+        self._locate(rows, at[bio], where[bio], x)
+
+    def _others(self, rows: Rows, rank: Array, where: Array, x: _Placed) -> None:
+        at, kind = rank[where], x.events.kind[where]
+        for raw, name in (
+            (RawKind.BIO_DISCARD, Kind.DISCARD),
+            (RawKind.EXEC, Kind.PROC_EXEC),
+            (RawKind.EXIT, Kind.PROC_EXIT),
+            (RawKind.LOST, Kind.LOST),
+        ):
+            rows.fill(at[kind == raw], kind=name)
+        lost, gone = kind == RawKind.LOST, kind == RawKind.BIO_DISCARD
+        rows.fill(at[lost], csize=np.minimum(x.events.value[where[lost]], 0xFFFFFFFF))
+        self._locate(rows, at[gone], where[gone], x)
+
+    def _locate(self, rows: Rows, at: Array, bio: Array, x: _Placed) -> None:
+        """Give rows the place and the size of their bios."""
+        if not len(at):
+            return
+        which = x.device[bio]
+        rows.fill(at, dev=self._slots.devs[which], swap_type=self._slots.types[which], slot=x.slot[bio], pages=x.pages[bio])
+        if self._inferred:
+            rows.flag(at, Confidence.SLOT)
+        self.seen["slots"] += len(at)
+
+    def _owner(self, find: Latest, x: _Placed, fresh: Array, ins: Array, outs: Array) -> tuple[Array, Array]:
+        """Tell the map of page frames what was allocated, and ask it for the owners of ``outs``."""
+        order, e = find.order, x.events
+        allocs = np.flatnonzero(find.alloc & fresh)
+        if not len(allocs) and not self._owners.any:
+            return np.full(len(outs), -1, np.int64), np.zeros(len(outs), np.uint32)
+        fault = find.latest_fault[allocs]
+        inside = fault >= find.start[allocs]
+        allocs, fault = allocs[inside], fault[inside]
+        va = np.where(find.first_alloc[allocs], _page(e.value[order[fault]]), -1)
+        reads = ins[e.kind[order[ins]] == RawKind.BIO_READ]
+        fault, first = find.fault_of(reads)
+        reads, fault = reads[~first & (fault >= find.start[reads])], fault[~first & (fault >= find.start[reads])]
+        origin = find.latest_first_alloc[reads]
+        reads, origin = reads[origin > fault], origin[origin > fault]
+        none = np.full(len(reads), -1, np.int64)
+        return self._owners.resolve(
+            e.value[np.concatenate([order[allocs], order[origin]])],
+            np.concatenate([order[allocs], order[reads]]),
+            np.concatenate([np.maximum(va, -1), none]),
+            e.tgid[np.concatenate([order[allocs], order[reads]])],
+            e.value[order[outs]],
+            order[outs],
+        )
+
+    def _release(self, rows: Rows) -> Rows:
+        """Return the rows before the first bio that still waits, in order; hold the others."""
+        rows = self._held.join(rows)
+        waiting = self._carry.seq[self._carry.pending]
+        cut = int(np.searchsorted(rows.seq, waiting.min())) if len(waiting) else len(rows)
+        self._held = rows.part(cut, len(rows))
+        return rows.part(0, cut)
+
+
+def _page(address: Array) -> NDArray[np.int64]:
+    return (address >> _PAGE << _PAGE).view(np.int64)
