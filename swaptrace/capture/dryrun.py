@@ -30,17 +30,19 @@ def dry_run_lines(output: Path, job: Job, buffer_kib: int | None, owner: bool) -
     devices, notes = swap_areas()
     events, missing = select(_exists, devices, swap_items(read_vmstat()), owner)
     kib = buffer_kib or buffer_default_kib()
-    areas = "".join(f" --device {format_device(device)}" for device in devices)
+    machine = "".join(f" --device {format_device(device)}" for device in devices) + " --vmstat swap.vmstat"
     by_perf, by_shell = "swap.perf.data", "swap.ftrace.txt"
     return [
         *(f"# {note}" for note in (*notes, *missing)),
         "# Record with perf, as root on this machine:",
+        "cat /proc/vmstat > swap.vmstat",
         *perf_script(events, by_perf, kib, job),
-        f"# then, without any rights: swaptrace record {by_perf} -o {shlex.quote(str(output))}{areas}",
+        f"# then, without any rights: swaptrace record {by_perf} -o {shlex.quote(str(output))}{machine}",
         "#",
         "# Or with a shell alone:",
+        "cat /proc/vmstat > swap.vmstat",
         *tracefs_script(events, by_shell, kib, job),
-        f"# then, without any rights: swaptrace record {by_shell} -o {shlex.quote(str(output))}{areas}",
+        f"# then, without any rights: swaptrace record {by_shell} -o {shlex.quote(str(output))}{machine}",
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from swaptrace.capture.backends import Backend, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
 from swaptrace.capture.swaps import read_swaps
-from swaptrace.capture.vmstat import read_vmstat, swap_counters, swap_items
+from swaptrace.capture.vmstat import event_counters, read_vmstat, swap_items
 from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run
 from swaptrace.model.errors import CapabilityError, PermissionDenied, SwaptraceError
 from swaptrace.model.meta import SwapDevice, TraceMeta
@@ -97,9 +97,9 @@ def _scratch(out: Path) -> Path:
 def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...]) -> tuple[TraceMeta, Result]:
     start = describe(plan.devices, job.command)
     with StopSignals() as stop, backend.start(plan) as recorder:
-        before = swap_counters(read_vmstat())
+        before = event_counters(read_vmstat())
         ending = run(job, stop, recorder.check)
-        after = swap_counters(read_vmstat())
+        after = event_counters(read_vmstat())
         result = recorder.stop()
     meta = dataclasses.replace(
         start,

@@ -5,23 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["ITEMS", "read_vmstat", "swap_counters", "swap_items"]
+from swaptrace.model.errors import InputError
+
+__all__ = ["ITEMS", "event_counters", "read_vmstat", "swap_items"]
 
 PROC_VMSTAT = Path("/proc/vmstat")
 # What moves pages: each is also an item of memcg:count_memcg_events.
 ITEMS = ("pswpin", "pswpout", "swpin_zero", "swpout_zero", "zswpin", "zswpout", "zswpwb")
-# Kept in the trace as a witness: the items, and what explains differences between them and the events.
-_COUNTERS = (*ITEMS, "swap_ra", "swap_ra_hit", "pgmajfault", "thp_swpout", "thp_swpout_fallback")
+_FIRST = "pgpgin"  # item 0 of enum vm_event_item
 
 
 def read_vmstat(path: Path = PROC_VMSTAT) -> dict[str, int]:
-    """Return every line of /proc/vmstat, in the order of the file."""
-    return {name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())}
+    """Return the lines of /proc/vmstat in their order. Raises :class:`InputError` if ``path`` is none."""
+    try:
+        vmstat = {
+            name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())
+        }
+    except ValueError:
+        vmstat = {}
+    if _FIRST not in vmstat:
+        raise InputError(f"{path} is no copy of /proc/vmstat.", f"It has no line {_FIRST}.")
+    return vmstat
 
 
-def swap_counters(vmstat: Mapping[str, int]) -> dict[str, int]:
-    """Return the counters that a trace keeps, those that this kernel has."""
-    return {name: vmstat[name] for name in _COUNTERS if name in vmstat}
+def event_counters(vmstat: Mapping[str, int]) -> dict[str, int]:
+    """Return the lines from ``pgpgin`` on, in their order: the event items.
+
+    A trace keeps them whole: as witness of its counts, and because the importer reads the numbers of the
+    items off their places.
+    """
+    names = list(vmstat)
+    return {name: vmstat[name] for name in names[names.index(_FIRST) :]}
 
 
 def swap_items(vmstat: Mapping[str, int]) -> dict[str, int]:
@@ -31,6 +45,5 @@ def swap_items(vmstat: Mapping[str, int]) -> dict[str, int]:
     against 6.18: pswpin 2, swpout_zero 109; recording.md section 1). Items that this kernel lacks are left
     out.
     """
-    names = list(vmstat)
-    first = names.index("pgpgin")
-    return {name: names.index(name) - first for name in ITEMS if name in vmstat}
+    names = list(event_counters(vmstat))
+    return {name: names.index(name) for name in ITEMS if name in vmstat}

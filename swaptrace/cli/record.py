@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
 def record(
     ctx: typer.Context,
     *,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]... [-- CMD...]")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Recordings to import.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The trace to write.")] = None,
     duration: Annotated[str | None, typer.Option(help="Stop after this time (30, 5min).")] = None,
     cgroup: Annotated[str | None, typer.Option(help="Memory cgroup in which CMD runs.")] = None,
@@ -74,6 +74,9 @@ def record(
     form: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "auto",
     device: Annotated[
         list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")
+    ] = None,
+    vmstat: Annotated[
+        Path | None, typer.Option(help="/proc/vmstat of the machine of FILE, or a copy.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     dry_run: Annotated[
@@ -106,7 +109,7 @@ def record(
             f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force."
         )
     if files:
-        meta = _import(files, output, form, device or [])
+        meta = _import(files, output, form, device or [], vmstat)
     else:
         from swaptrace.capture.session import record_live
 
@@ -128,9 +131,11 @@ def record(
         raise typer.Exit(130)
 
 
-def _import(files: list[Path], output: Path, form: str, specs: list[str]) -> TraceMeta:
+def _import(files: list[Path], output: Path, form: str, specs: list[str], vmstat: Path | None) -> TraceMeta:
     from swaptrace.capture.device_spec import parse_device
+    from swaptrace.capture.vmstat import event_counters, read_vmstat
     from swaptrace.ingest.convert import convert
+    from swaptrace.model.meta import TraceMeta
 
     for path in files:
         if not path.exists():
@@ -138,7 +143,9 @@ def _import(files: list[Path], output: Path, form: str, specs: list[str]) -> Tra
             raise InputError(f"{path}: no such file.", "What stands before -- are files.", hint)
     devices = [parse_device(spec, swap_type) for swap_type, spec in enumerate(specs)]
     with _progress("import") as progress:
-        return convert(files, output, fmt=form, devices=devices, progress=progress)
+        # The numbers of the event items, which tell zero pages and zswap, differ from kernel to kernel.
+        base = None if vmstat is None else TraceMeta(vmstat_before=event_counters(read_vmstat(vmstat)))
+        return convert(files, output, fmt=form, devices=devices, base=base, progress=progress)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swaptrace.capture.probes import select
-from swaptrace.capture.vmstat import read_vmstat, swap_counters, swap_items
+from swaptrace.capture.vmstat import event_counters, read_vmstat, swap_items
 from swaptrace.model.errors import CapabilityError
 from swaptrace.model.meta import SwapDevice
 
@@ -48,4 +48,4 @@ def test_item_numbers_count_from_pgpgin(tmp_path: Path) -> None:
     path.write_text("nr_free_pages 7\npgpgin 10\npgpgout 20\npswpin 1\npswpout 2\nother 0\nswpout_zero 5\n")
     vmstat = read_vmstat(path)
     assert swap_items(vmstat) == {"pswpin": 2, "pswpout": 3, "swpout_zero": 5}
-    assert swap_counters(vmstat) == {"pswpin": 1, "pswpout": 2, "swpout_zero": 5}
+    assert list(event_counters(vmstat)) == ["pgpgin", "pgpgout", "pswpin", "pswpout", "other", "swpout_zero"]

@@ -1,0 +1,163 @@
+"""Real swap areas and memory cgroups for the live tests, taken away again whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ZRAM = Path("/sys/class/zram-control")
+TRACEFS = Path("/sys/kernel/tracing")
+CGROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
+LIMIT = 64 << 20
+
+
+def sh(*words: str | Path) -> str:
+    """Run a command and return what it printed."""
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def machine() -> None:
+    """Skip where the running kernel cannot be recorded, and say why."""
+    if os.geteuid() != 0:
+        pytest.skip("live: needs root")
+    if not (TRACEFS / "instances").is_dir() or not os.access(TRACEFS / "instances", os.W_OK):
+        pytest.skip("live: tracefs is not mounted writable at /sys/kernel/tracing")
+    if Path("/proc/swaps").read_text().count("\n") > 1:
+        pytest.skip("live: this machine swaps already; the counts would not be the workload's")
+
+
+@pytest.fixture(autouse=True)
+def clean_machine(machine: None) -> Iterator[None]:
+    """Fail the test that leaves anything behind: swap, zram, loop devices, cgroups, tracing instances."""
+    before = state()
+    yield
+    assert state() == before
+
+
+def state() -> dict[str, object]:
+    """Return what a recording or a fixture could leave behind."""
+    return {
+        "swaps": Path("/proc/swaps").read_text(),
+        "zram": sorted(path.name for path in Path("/sys/block").glob("zram*")),
+        "loops": sorted(path.parent.name for path in Path("/sys/block").glob("loop*/loop")),
+        "mounts": sorted(line for line in Path("/proc/mounts").read_text().splitlines() if "loop" in line),
+        "instances": sorted(path.name for path in (TRACEFS / "instances").iterdir()),
+        "cgroups": sorted(str(path) for root in CGROUPS if root.is_dir() for path in root.glob("swaptrace*")),
+    }
+
+
+@contextlib.contextmanager
+def swapped_on(area: Path) -> Iterator[Path]:
+    """Enable ``area`` inside the block."""
+    sh("mkswap", area)
+    sh("swapon", area)
+    try:
+        yield area
+    finally:
+        sh("swapoff", area)
+
+
+@contextlib.contextmanager
+def zram_device(size: str) -> Iterator[Path]:
+    """Make a zram device inside the block."""
+    number = (ZRAM / "hot_add").read_text().strip()
+    block = Path(f"/sys/block/zram{number}")
+    try:
+        (block / "disksize").write_text(size)
+        yield Path(f"/dev/zram{number}")
+    finally:
+        settle(lambda: (block / "reset").write_text("1"))
+        settle(lambda: (ZRAM / "hot_remove").write_text(number))
+
+
+def settle(action: Callable[[], object]) -> None:
+    """Do ``action``; udev or blkid may hold the device for a moment."""
+    for _ in range(50):
+        try:
+            action()
+            return
+        except OSError:
+            time.sleep(0.1)
+    action()
+
+
+@pytest.fixture
+def zram(machine: None) -> Iterator[Path]:
+    """A zram swap area of 192 MiB."""
+    if not ZRAM.is_dir():
+        pytest.skip("live: no zram in this kernel")
+    with zram_device("192M") as device, swapped_on(device):
+        yield device
+
+
+@pytest.fixture
+def swap_file(machine: None, tmp_path: Path) -> Iterator[Path]:
+    """A fragmented swap file of 96 MiB on ext4, on a partition of a loop device."""
+    image, where = tmp_path / "disk.img", tmp_path / "mnt"
+    where.mkdir()
+    with image.open("wb") as stream:
+        stream.write(partition_table(start=2048, sectors=(223 << 20) // 512))
+        stream.truncate(224 << 20)
+    try:
+        loop = sh("losetup", "-f", "-P", "--show", image)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"live: no loop device with partitions: {error}")
+    try:
+        partition = Path(f"{loop}p1")
+        if not partition.exists():
+            pytest.skip(f"live: {partition} does not appear")
+        sh("mkfs.ext4", "-q", "-O", "^has_journal", partition)
+        sh("mount", partition, where)
+        try:
+            yield from _fragmented(where)
+        finally:
+            settle(lambda: sh("umount", where))
+    finally:
+        sh("losetup", "-d", loop)
+        image.unlink()
+
+
+def partition_table(start: int, sectors: int) -> bytes:
+    """Return a master boot record with one Linux partition (no partitioning tool is everywhere)."""
+    entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0x83, b"\xfe\xff\xff", start, sectors)
+    return bytes(446) + entry + bytes(48) + b"\x55\xaa"
+
+
+def _fragmented(where: Path) -> Iterator[Path]:
+    """Fill the file system with small files, delete every other one, and put the swap file into the holes."""
+    fillers = [where / f"filler{i}" for i in range(24)]
+    for filler in fillers:
+        sh("fallocate", "-l", "8M", filler)
+    for filler in fillers[::2]:
+        filler.unlink()
+    area = where / "swap"
+    sh("dd", "if=/dev/zero", f"of={area}", "bs=1M", "count=96", "conv=fsync")
+    area.chmod(0o600)
+    with swapped_on(area):
+        yield area
+
+
+@pytest.fixture
+def limited(machine: None) -> Iterator[Path]:
+    """A memory cgroup of 64 MiB: its directory."""
+    for root, limit in zip(CGROUPS, ("memory.limit_in_bytes", "memory.max"), strict=True):
+        if not (root / "cgroup.procs").exists():
+            continue
+        group = root / f"swaptrace-test-{os.getpid()}"
+        group.mkdir()
+        try:
+            if (group / limit).exists():
+                (group / limit).write_text(str(LIMIT))
+                yield group
+                return
+        finally:
+            settle(group.rmdir)
+    pytest.skip("live: no memory cgroup controller")

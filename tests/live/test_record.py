@@ -1,0 +1,289 @@
+"""Record real swapping; compare with independent witnesses: /proc/vmstat, and the pagemap of the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from swaptrace.model.events import Backend, Kind
+from swaptrace.model.trace import Trace
+
+pytestmark = pytest.mark.live
+WORKLOAD = Path(__file__).parent / "workload.py"
+COLUMNS = ("ts", "kind", "backend", "swap_type", "slot", "va", "owner_tgid", "memcg", "order")
+PAGES = (
+    24 << 8
+)  # 24 MiB of every test; with the interpreter and the cgroup of 64 MiB all of it can be paged out
+
+
+def swaptrace(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "swaptrace", *words], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def work(witness: Path, *, pages: int = PAGES, huge: bool = False) -> list[str | Path]:
+    return ["--", sys.executable, WORKLOAD, str(pages), "huge" if huge else "small", witness]
+
+
+def recorded(out: Path, *words: str | Path) -> Trace:
+    done = swaptrace("record", "-o", out, *words)
+    assert done.returncode == 0, done.stderr
+    assert [
+        path.name for path in out.parent.iterdir() if path.name.startswith(".")
+    ] == []  # no raw recording left
+    return Trace(out)
+
+
+def columns(trace: Trace) -> dict[str, NDArray[Any]]:
+    batches = list(trace.batches(COLUMNS))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in COLUMNS}
+
+
+def assert_counts(trace: Trace) -> dict[str, NDArray[Any]]:
+    """The rows are the kernel's own counts of the same time, exactly: nothing was lost."""
+    rows = columns(trace)
+    delta = {name: trace.meta.vmstat_after[name] - count for name, count in trace.meta.vmstat_before.items()}
+    assert trace.meta.lost_total == 0
+
+    def count(kind: Kind, backend: Backend) -> int:
+        return int(((rows["kind"] == kind) & (rows["backend"] == backend)).sum())
+
+    assert delta["pswpout"] > 0
+    assert delta["pswpin"] > 0
+    assert delta["swpout_zero"] > 0
+    assert {
+        "pswpout": count(Kind.SWAP_OUT, Backend.DISK),
+        "pswpin": count(Kind.SWAP_IN, Backend.DISK),
+        "swpout_zero": count(Kind.SWAP_OUT, Backend.ZERO),
+        "swpin_zero": count(Kind.SWAP_IN, Backend.ZERO),
+    } == {name: delta[name] for name in ("pswpout", "pswpin", "swpout_zero", "swpin_zero")}
+    return rows
+
+
+def pagemap(witness: Path) -> NDArray[np.int64]:
+    """Rows ``address, type, slot, zero`` of the pages that were swapped out at the end of the workload."""
+    pages = np.loadtxt(witness, np.int64, ndmin=2)
+    assert len(pages) > PAGES // 2
+    return pages
+
+
+@pytest.mark.parametrize("backend", ["tracefs", "perf"])
+def test_zram_counts_and_slots(zram: Path, limited: Path, tmp_path: Path, backend: str) -> None:
+    trace = recorded(
+        tmp_path / "t.parquet",
+        "--backend",
+        backend,
+        "--cgroup",
+        limited,
+        *work(tmp_path / "witness", pages=96 << 8),
+    )
+    rows = assert_counts(trace)
+    assert trace.meta.recorder == backend
+    assert [device.kind for device in trace.meta.devices] == ["zram"]
+    assert limited.stat().st_ino in set(rows["memcg"].tolist())
+    # Each slot that holds a page now was written, and what was written last there was a swap-out.
+    held = pagemap(tmp_path / "witness")
+    held = held[held[:, 3] == 0]
+    out = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)
+    assert np.isin(held[:, 2], rows["slot"][out]).all()
+    assert set(held[:, 1].tolist()) == set(rows["swap_type"][out].tolist()) == {0}
+
+
+def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path) -> None:
+    trace = recorded(tmp_path / "t.parquet", "--owner", "--cgroup", limited, *work(tmp_path / "witness"))
+    rows = assert_counts(trace)
+    out = np.flatnonzero((rows["kind"] == Kind.SWAP_OUT) & (rows["slot"] >= 0) & (rows["va"] >= 0))
+    last = dict(
+        zip(rows["va"][out].tolist(), rows["slot"][out].tolist(), strict=True)
+    )  # the last swap-out wins
+    held = pagemap(tmp_path / "witness")
+    wrong = known = 0
+    for address, _, slot, zero in held[held[:, 3] == 0].tolist():
+        assert not zero
+        known += address in last
+        wrong += last.get(address, slot) != slot
+    assert wrong == 0
+    assert known > 0.9 * len(held[held[:, 3] == 0])
+
+
+def test_huge_pages(zram: Path, limited: Path, tmp_path: Path) -> None:
+    trace = recorded(tmp_path / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", huge=True))
+    assert_counts(trace)
+
+
+def test_fragmented_swap_file_on_a_partition(swap_file: Path, limited: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    trace = recorded(out / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness"))
+    rows = assert_counts(trace)
+    device = trace.meta.devices[0]
+    assert device.kind == "file"
+    assert len(device.extents) > 3
+    assert sum(pages for _, _, pages in device.extents) == device.pages
+    held = pagemap(tmp_path / "witness")
+    held = held[held[:, 3] == 0]
+    written = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)
+    assert np.isin(held[:, 2], rows["slot"][written]).all()
+
+
+def test_two_areas_have_their_types(zram: Path, swap_file: Path, limited: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    trace = recorded(out / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", pages=96 << 8))
+    rows = assert_counts(trace)
+    held = pagemap(tmp_path / "witness")
+    held = held[held[:, 3] == 0]
+    written = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)
+    key = rows["swap_type"][written].astype(np.int64) << 40 | rows["slot"][written]
+    assert np.isin(held[:, 1] << 40 | held[:, 2], key).all()
+
+
+@pytest.mark.parametrize("half", ["perf", "ftrace"])
+def test_the_dry_run_can_be_pasted(zram: Path, limited: Path, tmp_path: Path, half: str) -> None:
+    printed = swaptrace("record", "--dry-run", "--cgroup", limited, *work(tmp_path / "witness")).stdout
+    lines = printed.splitlines()
+    middle = lines.index("#")
+    script = lines[:middle] if half == "perf" else lines[middle:]
+    subprocess.run(["sh"], input="\n".join(script), text=True, check=True, cwd=tmp_path, capture_output=True)
+    step = script[-1].split("swaptrace ", 1)[1].split()
+    done = swaptrace(*step, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = columns(Trace(tmp_path / "swap.parquet"))
+    held = pagemap(tmp_path / "witness")
+    held = held[held[:, 3] == 0]
+    assert np.isin(held[:, 2], rows["slot"][rows["kind"] == Kind.SWAP_OUT]).all()
+
+
+@pytest.mark.parametrize("backend", ["tracefs", "perf"])
+def test_ctrl_c_keeps_what_was_recorded(zram: Path, tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "t.parquet"
+    line: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "swaptrace",
+        "record",
+        "-o",
+        out,
+        "--backend",
+        backend,
+        "--",
+        "sleep",
+        "60",
+    ]
+    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL)
+    wait_for_child(process.pid, "sleep")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert Trace(out).meta.interrupted
+
+
+def wait_for_child(parent: int, name: str) -> None:
+    """Wait until ``parent`` runs a program called ``name``: the recording is on."""
+    for _ in range(500):
+        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().strip() == name:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"{name} did not start")
+
+
+def test_an_open_recording_ends_well_with_ctrl_c(zram: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.parquet"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swaptrace", "record", "-o", out], stdout=subprocess.DEVNULL
+    )
+    wait_for_instance(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert not Trace(out).meta.interrupted
+
+
+def wait_for_instance(pid: int) -> None:
+    """Wait until the recorder ``pid`` traces."""
+    switch = Path(f"/sys/kernel/tracing/instances/swaptrace-{pid}/tracing_on")
+    for _ in range(500):
+        if switch.exists() and switch.read_text().strip() == "1":
+            return
+        time.sleep(0.02)
+    raise AssertionError("the recorder did not start")
+
+
+def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swaptrace", "record", "-o", tmp_path / "killed.parquet"],
+        stdout=subprocess.DEVNULL,
+    )
+    wait_for_instance(process.pid)
+    process.kill()
+    process.wait()
+    stale = Path(f"/sys/kernel/tracing/instances/swaptrace-{process.pid}")
+    assert stale.exists()
+    done = swaptrace("record", "-o", tmp_path / "next.parquet", "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert not stale.exists()
+
+
+def test_a_failing_command_is_shown_and_the_trace_kept(zram: Path, tmp_path: Path) -> None:
+    done = swaptrace("record", "-o", tmp_path / "t.parquet", "--", "sh", "-c", "exit 7")
+    assert done.returncode == 0
+    assert "the command ended with status 7" in done.stdout
+    assert "swaptrace info" in done.stdout
+    assert Trace(tmp_path / "t.parquet").meta.notes
+
+
+def test_loss_is_counted_and_shown(zram: Path, limited: Path, tmp_path: Path) -> None:
+    done = swaptrace(
+        "record",
+        "-o",
+        tmp_path / "t.parquet",
+        "--buffer",
+        "4K",
+        "--cgroup",
+        limited,
+        *work(tmp_path / "witness"),
+    )
+    assert done.returncode == 0, done.stderr
+    trace = Trace(tmp_path / "t.parquet")
+    assert trace.meta.lost_total > 0
+    assert "larger --buffer" in done.stdout
+
+
+def test_without_swap_there_is_a_next_step(machine: None, tmp_path: Path) -> None:
+    done = swaptrace("record", "-o", tmp_path / "t.parquet", "--", "true")
+    assert done.returncode == 4
+    assert "no swap area is enabled" in done.stderr
+    assert "swapon" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+NOBODY = """
+import contextlib, os, sys
+import swaptrace.capture.perf, swaptrace.capture.raw, swaptrace.capture.session
+from swaptrace.cli.main import app, run
+with contextlib.suppress(SystemExit):  # all imports first: nobody may not be able to read this Python
+    app(["record", "-o", sys.argv[3], "--", "no-such-program"])
+os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+run()
+"""
+
+
+def test_without_rights_the_file_is_named(zram: Path) -> None:
+    out = Path(tempfile.gettempdir()) / f"swaptrace-{os.getpid()}.parquet"
+    line = [sys.executable, "-c", NOBODY, "record", "-o", str(out), "--backend", "tracefs", "--", "true"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 5, done.stderr
+    assert "/sys/kernel/tracing" in done.stderr
+    assert "--dry-run" in done.stderr
+    assert not out.exists()
