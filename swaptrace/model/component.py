@@ -19,9 +19,13 @@ PAGE = 4096
 
 @dataclass(frozen=True)
 class Space:
-    """Where a policy runs: the swap slots that the recording had, header pages included."""
+    """Where a policy runs: the swap slots that the recording had, header pages included.
+
+    ``bases`` tells at which slot each swap type begins if all devices lie behind one another.
+    """
 
     slots: int
+    bases: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

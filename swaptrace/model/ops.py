@@ -68,7 +68,8 @@ class DeviceWrites:
 @dataclass
 class Placement:
     """What each op did to physical slots: ``slots`` in use (change), ``clusters`` in use (change), and whether it
-    took or gave back a slot. ``cluster_slots`` is how many slots one physical cluster of the stage has.
+    took or gave back a slot. ``cluster_slots`` is how many slots one physical cluster of the stage has, ``buffered``
+    the change of pages that wait in RAM for a slot (None: the stage has no buffer).
     """
 
     slots: Ints
@@ -76,6 +77,7 @@ class Placement:
     took: Bools
     gave: Bools
     cluster_slots: int = 512
+    buffered: Ints | None = None
 
 
 @dataclass

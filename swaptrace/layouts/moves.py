@@ -1,0 +1,75 @@
+"""What moving pages after their swap-out costs a virtual layout: writeback of a buffer, and copies by a cleaner.
+
+Rule. The pages that one op writes to the device other than its own are handled in runs of one physical cluster (the
+stage's segment). Per run and per kind (written back, copied by the cleaner): one virtual walk for each distinct
+virtual cluster among its pages, and per 512 slots of a run one physical walk (charged to writeback). Lines: the
+virtual walk's fixed lines for each of those clusters, the distinct lines of the pages' descriptors, the lines of the
+run's reverse map (8 entries each), one cluster header per 512 slots, and for each copied page one line of the reverse
+map of its old place. Under a dedup stage a move updates the index entry of the block instead: one walk and one line
+for each block, whatever shares it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.kernels.clusters import CLUSTER
+from swaptrace.layouts.virtual_space import ENTRY_BITS, VirtualSpace
+from swaptrace.model.ledger import Ledger
+from swaptrace.model.ops import DeviceWrites, Ops
+
+__all__ = ["MoveCosts", "charge_moves"]
+
+
+@dataclass(frozen=True)
+class MoveCosts:
+    """Lines of a virtual walk besides the xarray nodes, and the size in bytes of what is updated per page."""
+
+    fixed_lines: int
+    descriptor_bytes: int
+
+
+def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts) -> None:
+    """Charge the moves of this batch to the counts ``indirection.{lookups,cachelines}.{writeback,gc}``."""
+    writes, placement = ops.writes, ops.placement
+    if writes is None or placement is None or placement.buffered is None or len(writes.at) == 0:
+        return
+    slots = placement.cluster_slots
+    runs = len(writes.at) // slots
+    per_run = -(-slots // CLUSTER)
+    ledger.count("indirection.lookups.writeback", runs * per_run)
+    ledger.count("indirection.cachelines.writeback", runs * (per_run + -(-slots // 8)))
+    ledger.count("indirection.cachelines.gc", int(np.count_nonzero(writes.gc)))
+    for name, chosen in (("writeback", ~writes.gc), ("gc", writes.gc)):
+        walks, lines = _updates(ops, writes, np.flatnonzero(chosen), slots, space, costs)
+        ledger.count(f"indirection.lookups.{name}", walks)
+        ledger.count(f"indirection.cachelines.{name}", lines)
+
+
+def _updates(
+    ops: Ops, writes: DeviceWrites, chosen: NDArray[np.int64], slots: int, space: VirtualSpace, costs: MoveCosts
+) -> tuple[int, int]:
+    """Return walks and lines of pointing the owners of the written pages ``chosen`` to their new place."""
+    if ops.block is not ops.handle:  # a dedup stage: the index entry moves, once for all sharers
+        return len(chosen), len(chosen)
+    if len(chosen) == 0:
+        return 0, 0
+    at = writes.at[chosen]
+    entry = space.entries_of(ops, writes.block[chosen], at)
+    # distinct virtual clusters and distinct descriptor lines, in each run
+    run = chosen // slots
+    order = np.lexsort((entry, run))
+    run, entry, levels = run[order], entry[order], space.levels[at[order]]
+    cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
+    new = np.ones(len(entry), np.bool_)
+    new[1:] = (cluster[1:] != cluster[:-1]) | (run[1:] != run[:-1])
+    first_line = position * costs.descriptor_bytes // 64
+    last_line = (position * costs.descriptor_bytes + costs.descriptor_bytes - 1) // 64
+    fresh = np.ones(len(entry), np.bool_)  # its first line is not the last line of the one before
+    fresh[1:] = new[1:] | (first_line[1:] != last_line[:-1])
+    lines = int(np.count_nonzero(fresh)) + int((last_line - first_line).sum())
+    walks = int(np.count_nonzero(new))
+    return walks, lines + int(levels[new].sum()) + walks * costs.fixed_lines

@@ -1,0 +1,161 @@
+"""The swap table: the swap entry in a page table is the physical slot, and one table entry per slot says the rest.
+
+Rule. A new object takes a physical slot (rule of :mod:`swaptrace.kernels.clusters`) before its content is known: zero
+pages hold slots, too. It keeps the slot until its end.
+
+Walks per page (a folio of several pages walks once, its further pages touch a table line every 8 pages):
+writeout of a new object 3 (allocate, one ``swap_duplicate`` at unmap, remove from the swap cache), of an object that
+kept its slot 2 (duplicate, remove), read 4 (look up, add, put, delete), swap-cache hit 2 (look up, put), free 1.
+Before phase IV the swap_cgroup and zeromap arrays are walked as well: +2 at the writeout of a new object (+1, the
+zeromap, at a rewrite) and +2 at a read.
+
+Distinct dependent cache lines: cluster header and table entry (2) at each of these; p1 and p2 add a swap_map byte;
+p1 to p3 add a swap_cgroup line at new writeouts, reads and frees and a zeromap line at writeouts and reads; p4 adds
+a memcg_table line where p3 adds the swap_cgroup line; p4rfc (memcg id in the shadow) adds none.
+
+Metadata: static per slot of the device: p1 and p2 1 B swap_map + 2 B swap_cgroup + 1/8 B zeromap, p3 the latter two,
+p4 and p4rfc none; per 512 slots a cluster header of 32 B, in p4 48 B. While a cluster has a slot in use: a table page
+of 4096 B, in p4 and a memcg_table of 1024 B.
+
+Sources: kernel-facts 1.4 and 2.2; "Swap table phase IV" 20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com;
+LWN 1056405, 1057102, 1072657.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
+from swaptrace.kernels.tables import grown
+from swaptrace.layouts.charges import charge_pages
+from swaptrace.model.component import Param, Space, choice
+from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
+from swaptrace.model.meta import Capability
+from swaptrace.model.ops import Backing, Op, Ops
+
+__all__ = ["SwapTable"]
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Sizes in bytes and extra lines of one phase of the series."""
+
+    static_bits: int  # per slot
+    header: int  # per cluster
+    used_cluster: int
+    swap_map: int = 0
+    memcg: int = 1
+    zeromap: int = 0
+
+
+_PHASES = {
+    "p1": _Phase(static_bits=25, header=32, used_cluster=4096, swap_map=1, zeromap=1),
+    "p2": _Phase(static_bits=25, header=32, used_cluster=4096, swap_map=1, zeromap=1),
+    "p3": _Phase(static_bits=17, header=32, used_cluster=4096, zeromap=1),
+    "p4rfc": _Phase(static_bits=0, header=32, used_cluster=4096, memcg=0),
+    "p4": _Phase(static_bits=0, header=48, used_cluster=4096 + 1024),
+}
+
+
+class SwapTable:
+    """Direct physical slots with the swap table of Linux 6.18 (p1) to the posted phase IV (p4)."""
+
+    name = "swap-table"
+    summary = "direct physical slots, one swap table entry per slot (today's kernel)"
+    direct = True
+    params: tuple[Param, ...] = (choice("phase", "p4", "phase of the swap table series", _PHASES),)
+    requires: tuple[Capability, ...] = ()
+    columns: tuple[str, ...] = ()
+    state_per_slot = (
+        ("swap table entry", "8 B per slot of a used cluster"),
+        ("memcg id", "2 B per slot: static before p4, of a used cluster in p4, in the shadow in p4rfc"),
+        ("swap_map", "1 B per slot, static (p1, p2)"),
+        ("zeromap", "1 bit per slot, static (p1 to p3)"),
+        ("cluster header", "32 B per 512 slots, static (p4: 48 B)"),
+    )
+    lookups = (
+        ("swap_out", "3 (+2 before p4); 2 (+1) for an object that kept its slot", "2, +1 memcg, +1 swap_map (p1, p2), +1 zeromap (p1 to p3)"),
+        ("swap_in", "4 (+2 before p4)", "the same"),
+        ("swap-cache hit", "2", "2, +1 swap_map (p1, p2)"),
+        ("free", "1", "2, +1 memcg, +1 swap_map (p1, p2)"),
+    )
+    assumptions = (
+        "swap_count is 1: one page table entry per object.",
+        "A physical slot is taken at folio_alloc_swap, before the content is known.",
+    )
+    references = (
+        "20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com",
+        "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
+        "LWN 1056405, 1057102, 1072657",
+    )
+
+    def __init__(self, phase: _Phase) -> None:
+        self._phase = phase
+        self._slot = np.full(0, -1, np.int64)  # by handle
+        self._idle = np.zeros(0, np.bool_)  # by handle: its slot holds nothing
+        self._idle_now = 0
+        walks = np.zeros((2, len(Op)), np.int64)  # [object is new, op]
+        arrays = phase.zeromap  # p1 to p3 walk the two arrays besides the table
+        walks[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [2 + arrays, 4 + 2 * arrays, 1, 2]
+        walks[1, Op.OUT] = 3 + 2 * arrays
+        lines = np.zeros((2, len(Op)), np.int64)
+        base = 2 + phase.swap_map
+        lines[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [
+            base + phase.zeromap,
+            base + phase.memcg + phase.zeromap,
+            base + phase.memcg,
+            base,
+        ]
+        lines[1, Op.OUT] = base + phase.memcg + phase.zeromap
+        self._walks, self._lines = walks, lines
+
+    def start(self, space: Space, ledger: Ledger) -> None:
+        """Begin a replay."""
+        self._ledger = ledger
+        self._clusters = PhysicalClusters(space.slots, 1 << 16)
+        ledger.fix(METADATA, space.slots * self._phase.static_bits // 8 + space.slots // CLUSTER * self._phase.header)
+
+    def enter(self, ops: Ops) -> None:
+        """Give new objects their physical slot."""
+        change = ops.new | (ops.op == Op.FREE)
+        at = np.flatnonzero(change)
+        slots, used = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
+        entry = np.full(len(ops), -1, np.int64)
+        entry[at] = slots
+        self._slot = grown(self._slot, int(ops.handle.max()) + 1, -1)
+        rest = np.flatnonzero(~change)
+        entry[rest] = np.where(ops.birth[rest] >= 0, entry[ops.birth[rest]], self._slot[ops.handle[rest]])
+        self._slot[ops.handle[at]] = slots
+        ops.entry = entry
+        self._used = np.zeros(len(ops), np.int64)
+        self._used[at] = used
+
+    def feed(self, ops: Ops) -> None:
+        """Charge walks, lines and metadata."""
+        ledger = self._ledger
+        live = ops.new.astype(np.int64) - (ops.op == Op.FREE)
+        ledger.hold(VIRTUAL, live)
+        ledger.hold("slots.physical", live)
+        ledger.hold(METADATA, self._used * self._phase.used_cluster)
+        self._hold_idle(ops)
+        new = ops.new.astype(np.int64)
+        charge_pages(ledger, ops, self._walks[new, ops.op], self._lines[new, ops.op])
+
+    def _hold_idle(self, ops: Ops) -> None:
+        """Count slots whose page is elsewhere: zero, same-filled, shared, or waiting in a buffer."""
+        if ops.placement is not None and ops.placement.buffered is not None:
+            self._ledger.hold("slots.physical_idle", ops.placement.buffered)
+        out = ops.op == Op.OUT
+        idle = out & (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
+        if self._idle_now == 0 and not idle.any():
+            return
+        self._idle = grown(self._idle, int(ops.handle.max()) + 1, False)
+        ends = np.flatnonzero((out & ~ops.new) | (ops.op == Op.FREE))
+        change = idle.astype(np.int64)
+        change[ends] -= ops.before(idle, self._idle, ends)
+        outs = np.flatnonzero(out)
+        self._idle[ops.handle[outs]] = idle[outs]
+        self._idle_now += int(change.sum())
+        self._ledger.hold("slots.physical_idle", change)

@@ -1,0 +1,124 @@
+"""Flash-friendly placement: writeouts wait in a RAM buffer and go out as whole erase blocks, written in sequence.
+
+Rule. The rule of :mod:`swaptrace.kernels.flashlog`, with one segment per erase block: a store appends its block's page
+to the buffer, an end drops it, a read fetches it. Segments are aligned to erase blocks. A read that hits the buffer
+costs no device access; any other reads one page. Segments that became free are reported to the device (``discard=on``)
+before the write that the same op causes. Pages still in the buffer at the end of the trace were not written.
+
+Inside a virtual layout this is delayed allocation: a physical slot is taken when the segment is written, one entry
+update points the owner there (no second map). Below a direct layout it is a device of its own, which needs a map from
+its slots to their place (8 B per slot, static) and back (8 B per page on the device).
+
+Sources: YoungJun Park, aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330 (2026-02-18); Nhat Pham, linux-mm 2026-04-11 (delayed
+allocation inside vswap); LWN 1072657.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashLog
+from swaptrace.model.component import PAGE, Layout, Param, Space, bytes_param, choice, count_param
+from swaptrace.model.errors import UsageError
+from swaptrace.model.ledger import METADATA, Ledger
+from swaptrace.model.meta import Capability
+from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+
+__all__ = ["Flash"]
+
+
+class Flash:
+    """A RAM buffer and a log of erase blocks, cleaned greedily."""
+
+    name = "flash"
+    summary = "RAM buffer, then whole erase blocks written in sequence"
+    params: tuple[Param, ...] = (
+        bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
+        bytes_param("erase", "4MiB", "erase block of the device: one segment"),
+        count_param("reserve", "2", "free segments at which the cleaner starts"),
+        choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
+        count_param("size", "0", "slots of the device; 0: as many as the recording had"),
+    )
+    requires: tuple[Capability, ...] = ()
+    columns: tuple[str, ...] = ()
+    assumptions = (
+        "The buffer is uncompressed, first in, first out; dead pages give their room back.",
+        "No timer and no memory pressure: only a full buffer is written.",
+        "The reverse map lives in RAM; segments carry no summary block.",
+    )
+    references = ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657")
+
+    def __init__(self, buffer: int, erase: int, reserve: int, discard: bool, size: int) -> None:
+        if buffer < erase:
+            raise UsageError(
+                "flash: the buffer is smaller than an erase block.",
+                f"buffer={buffer} B, erase={erase} B: a whole segment is written at once.",
+                "Make the buffer at least as large.",
+            )
+        self._segment = erase // PAGE
+        self._buffer = buffer // PAGE
+        self._reserve, self._discard, self._size = reserve, discard, size
+
+    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+        """Begin a replay."""
+        segments = (self._size or space.slots) // self._segment
+        if segments <= self._reserve:
+            raise UsageError(
+                f"flash: the device has {segments} erase blocks, and {self._reserve} are kept free.",
+                f"Its size is {self._size or space.slots} slots, an erase block has {self._segment}.",
+                "Give flash a larger size= or a smaller erase=.",
+            )
+        self.pages = segments * self._segment
+        self._ledger = ledger
+        self._own_map = layout.direct
+        self._log = FlashLog(segments, self._segment, self._buffer, self._reserve)
+        if self._own_map:
+            ledger.fix(METADATA, 8 * space.slots)
+
+    def feed(self, ops: Ops) -> None:
+        """Buffer the stores, write full buffers, and answer the reads."""
+        n, ledger = len(ops), self._ledger
+        drops = ops.drop != NOTHING
+        events = np.concatenate([2 * np.flatnonzero(drops), 2 * np.flatnonzero(ops.store | ops.fetch) + 1])
+        events.sort()  # in an op, what dies goes first
+        at, second = events >> 1, (events & 1) == 1
+        kind = np.where(second, np.where(ops.store[at], STORE, FETCH), DROP).astype(np.uint8)
+        result = self._log.feed(kind, np.where(second, ops.block[at], ops.drop[at]))
+
+        def per_op(change: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+            total = np.zeros(n, np.int64)
+            np.add.at(total, at, change)
+            return total
+
+        buffered, live = per_op(result.buffered), per_op(result.live)
+        ended = np.zeros(n, np.bool_)
+        ended[at[(kind == DROP) & ~result.absorbed]] = True
+        ops.placement = Placement(
+            live, per_op(result.segments), np.zeros(n, np.bool_), ended, self._segment, buffered
+        )
+        ops.writes = DeviceWrites(
+            at[result.at],
+            result.page,
+            result.unit,
+            result.gc,
+            np.searchsorted(result.at, result.dead_at) if self._discard else np.empty(0, np.int64),
+            result.dead_segment.astype(np.int64) * self._segment if self._discard else np.empty(0, np.int64),
+            self._segment,
+        )
+        waiting = ops.backing == Backing.PENDING
+        hit = np.zeros(n, np.bool_)
+        hit[at[result.hit]] = True
+        ops.backing[waiting] = Backing.DISK
+        ops.backing[waiting & ((ops.op == Op.OUT) | hit)] = Backing.BUFFER
+        ledger.count("buffer.hits", int(np.count_nonzero(result.hit)))
+        ledger.count("write.absorbed_pages", int(np.count_nonzero(result.absorbed)))
+        ledger.count("write.gc_pages", int(np.count_nonzero(result.gc)))
+        ledger.hold("buffer.bytes", PAGE * buffered)
+        ledger.written.extend(result.page)
+        ledger.read.extend(result.address[result.address >= 0])
+        if self._own_map:
+            ledger.hold(METADATA, 8 * live)
+
+    def finish(self) -> None:
+        """Count what is still in the buffer."""
+        self._ledger.count("buffer.pages_end", self._log.buffered)

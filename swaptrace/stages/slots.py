@@ -1,0 +1,119 @@
+"""Pages go to slots of the swap device, written in place: the kernel's own cluster allocator decides where.
+
+Rule. Under a layout whose swap entries are physical slots (direct), and with nothing between them and the device, a
+page is written to the slot of its swap entry. Everywhere else the device's slots are handed out here, at writeout:
+a block takes a slot when it is stored, keeps it when it is stored over in place, and gives it back when it dies
+(before the same op takes one). Slots are handed out by the rule of :mod:`swaptrace.kernels.clusters`, on the CPU of
+the op. Every store writes one page, every read that arrives reads one. With ``discard=on`` a slot that is given back
+is reported to the device's translation layer at once.
+
+Source: mm/swapfile.c cluster allocator (6.12 and later); design of delayed physical allocation:
+20260505153854.1612033-1-nphamcs@gmail.com (vswap v6: slot allocated in swap_writeout).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.tables import grown
+from swaptrace.model.component import Layout, Param, Space, choice, count_param
+from swaptrace.model.ledger import Ledger
+from swaptrace.model.meta import Capability
+from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+
+__all__ = ["MAX_CPUS", "Slots"]
+
+MAX_CPUS = 1 << 16  # cpu columns are uint16; per-CPU state is two small arrays
+
+
+class Slots:
+    """In-place placement on the swap device."""
+
+    name = "slots"
+    summary = "pages are written in place to slots of the device"
+    params: tuple[Param, ...] = (
+        choice("discard", "off", "report slots that are given back to the device at once", {"off": False, "on": True}),
+        count_param("size", "0", "slots of the device; 0: as many as the recording had"),
+    )
+    requires: tuple[Capability, ...] = ()
+    columns: tuple[str, ...] = ()
+    assumptions = (
+        "All swap devices of the trace act as one device; priorities are not replayed.",
+        "Every page is an order-0 allocation.",
+    )
+    references = ("mm/swapfile.c: cluster_alloc_swap_entry, relocate_cluster",)
+
+    def __init__(self, discard: bool, size: int) -> None:
+        self._discard = discard
+        self._size = size
+        self._slot = np.full(0, -1, np.int64)  # by block
+
+    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+        """Begin a replay."""
+        self._ledger = ledger
+        self._direct = layout.direct
+        self.pages = self._size or space.slots
+        self._clusters = PhysicalClusters(self.pages, MAX_CPUS)
+
+    def feed(self, ops: Ops) -> None:
+        """Place the stores, and turn them and the reads into device traffic."""
+        if self._direct and ops.block is ops.handle:
+            slot = self._at_entry(ops)
+        else:
+            slot = self._at_writeout(ops)
+        stores, reads = np.flatnonzero(ops.store), np.flatnonzero(ops.fetch)
+        dead = np.flatnonzero(self._given >= 0) if self._discard else np.empty(0, np.int64)
+        ops.writes = DeviceWrites(
+            stores,
+            slot[stores],
+            ops.block[stores],
+            np.zeros(len(stores), np.bool_),
+            np.searchsorted(stores, dead),
+            self._given[dead],
+        )
+        self._ledger.written.extend(slot[stores])
+        self._ledger.read.extend(slot[reads])
+        ops.backing[ops.backing == Backing.PENDING] = Backing.DISK
+
+    def _at_entry(self, ops: Ops) -> NDArray[np.int64]:
+        assert ops.entry is not None
+        self._given = np.where(ops.op == Op.FREE, ops.entry, -1)
+        return ops.entry
+
+    def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
+        """Return for each op the slot that it stores to or reads from."""
+        n = len(ops)
+        gave, took = ops.drop != NOTHING, ops.store & ~ops.inplace
+        change = np.concatenate([2 * np.flatnonzero(gave), 2 * np.flatnonzero(took) + 1])
+        change.sort()  # in an op, give back first
+        at, taking = change >> 1, (change & 1) == 1
+        unit = np.where(taking, ops.block[at], ops.drop[at])
+        slots, used = self._clusters.feed(~taking, unit, ops.cpu[at])
+        self._slot = grown(self._slot, int(max(ops.block.max(), ops.drop.max())) + 1, -1)
+        slot = np.full(n, -1, np.int64)
+        slot[at[taking]] = slots[taking]
+        self._given = np.full(n, -1, np.int64)
+        self._given[at[~taking]] = slots[~taking]
+        self._follow_inplace(ops, slot)
+        reads = np.flatnonzero(ops.fetch)
+        stored = ops.stored_at[reads]
+        slot[reads] = np.where(stored >= 0, slot[stored], self._slot[ops.block[reads]])
+        stores = np.flatnonzero(ops.store)
+        self._slot[ops.block[stores]] = slot[stores]
+        clusters = np.zeros(n, np.int64)
+        np.add.at(clusters, at, used)
+        ops.placement = Placement(took.astype(np.int64) - gave, clusters, took, gave)
+        return slot
+
+    def _follow_inplace(self, ops: Ops, slot: NDArray[np.int64]) -> None:
+        """Give stores in place the slot of what they replace; they may replace one another."""
+        todo = np.flatnonzero(ops.store & ops.inplace)
+        while len(todo):
+            stored = ops.stored_at[todo]
+            slot[todo] = np.where(stored >= 0, slot[stored], self._slot[ops.block[todo]])
+            todo = todo[slot[todo] < 0]
+
+    def finish(self) -> None:
+        """Nothing is left to add."""
