@@ -57,10 +57,18 @@ def number(value: float | int) -> str:
 def percent(share: float) -> str:
     """Return a relative change with its sign: one decimal, more for a tiny one, none for a huge one.
 
+    Beyond 0.01 % and a million percent only the bound is named: the values beside it say the rest.
+
     >>> percent(0.982), percent(-0.444), percent(0.00012), percent(41.2)
     ('+98.2%', '-44.4%', '+0.012%', '+4,120%')
+    >>> percent(-1e-9), percent(1e9)
+    ('-<0.01%', '+>1,000,000%')
     """
-    size = abs(100 * share)
+    size, sign = abs(100 * share), "-" if share < 0 else "+"
+    if 0 < size < 0.01:
+        return f"{sign}<0.01%"
+    if size > 1e6:
+        return f"{sign}>1,000,000%"
     if 0 < size < 0.1:
-        return f"{'-' if share < 0 else '+'}{significant(size, 2)}%"
+        return f"{sign}{significant(size, 2)}%"
     return f"{100 * share:+,.{1 if size < 1000 else 0}f}%"
