@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.kernels.clusters import PhysicalClusters
-from swaptrace.kernels.loop import ENGINES, Engine, using_engine
+from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.virtual import VirtualClusters
 from swaptrace.model.errors import SpaceError
+from tests.engines import ENGINES
 from tests.oracle.clusters import SlowPhysicalClusters, SlowVirtualClusters
 
 CPUS = 3

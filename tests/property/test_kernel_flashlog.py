@@ -14,9 +14,10 @@ from swaptrace.kernels.flashlog import FlashLog
 from swaptrace.kernels.flashlog_loop import LoopLog
 from swaptrace.kernels.flashlog_vector import VectorLog
 from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry
-from swaptrace.kernels.loop import ENGINES, Engine, using_engine
+from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.tables import readable
 from swaptrace.model.errors import SpaceError
+from tests.engines import COMPILED, ENGINES
 from tests.oracle.flashlog import SlowFlashLog
 
 NAMES = {STORE: "store", DROP: "drop", FETCH: "fetch"}
@@ -64,7 +65,7 @@ def assert_equal_to_reference(result: FlashResult, slow: SlowFlashLog) -> None:
     assert list(zip(result.dead_at.tolist(), result.dead_segment.tolist(), strict=True)) == slow.deaths
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [pytest.param("numba", marks=COMPILED), "interpreted", "vector"])
 @settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -100,6 +101,7 @@ def test_equals_reference(
         assert_equal_to_reference(feed_in_parts(log, ops, cuts), slow)
 
 
+@COMPILED
 @pytest.mark.parametrize("overwrite", [0.0, 0.6])
 def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float) -> None:
     rng = np.random.default_rng(7)

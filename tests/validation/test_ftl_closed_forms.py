@@ -1,0 +1,95 @@
+"""Write amplification of the FTL against what is known in closed form.
+
+Greedy, uniform random overwrites: P. Desnoyers, "Analytic modeling of SSD write performance", SYSTOR 2012.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+import numpy as np
+import pytest
+
+from swaptrace.kernels.ftl import RESERVE, PageMappedFtl
+from swaptrace.kernels.loop import Engine, using_engine
+from tests.engines import COMPILED, ENGINES
+
+
+def lambert_w0(z: float) -> float:
+    """The principal solution of w * exp(w) = z, for -1/e < z <= 0, where the iteration contracts."""
+    w = 0.0
+    for _ in range(5000):
+        w = z * exp(-w)
+    return w
+
+
+def desnoyers_greedy(alpha: float, block_pages: int) -> float:
+    """Write amplification of greedy cleaning with `alpha` = physical / logical pages."""
+    b = 1 + 1 / (2 * block_pages)
+    x0 = 0.5 - block_pages / alpha * lambert_w0(-b * alpha * exp(-b * alpha))
+    return block_pages / (block_pages - (x0 - 1))
+
+
+def test_formula_gives_the_published_limit() -> None:
+    """Xiang & Kurkoski, arXiv:1110.4245: 30 % over-provisioning and large blocks give 2.36."""
+    assert desnoyers_greedy(1.3, 1 << 20) == pytest.approx(2.36, abs=0.005)
+
+
+def uniform_overwrites(ftl: PageMappedFtl, warm_up: int, measured: int, logical: int) -> float:
+    """Fill the first `logical` pages, overwrite them at random; return the write amplification at the end."""
+    rng = np.random.default_rng(11)
+    ftl.feed(np.arange(logical))
+    ftl.feed(rng.integers(0, logical, warm_up * logical))
+    host, flash = ftl.host_pages, ftl.flash_pages
+    ftl.feed(rng.integers(0, logical, measured * logical))
+    return (ftl.flash_pages - flash) / (ftl.host_pages - host)
+
+
+CASES = [(0.07, 0.03), (0.125, 0.02), (0.28, 0.02), (0.5, 0.02), (1.0, 0.02)]
+
+
+@COMPILED
+@pytest.mark.parametrize("block_pages", [64, 256])
+@pytest.mark.parametrize(("spare", "tolerance"), CASES)
+def test_uniform_overwrites_compiled(spare: float, tolerance: float, block_pages: int) -> None:
+    pages = 1024 * block_pages
+    with using_engine("numba"):
+        ftl = PageMappedFtl(pages, block_pages, spare)
+        got = uniform_overwrites(ftl, 6, 3, pages)
+    alpha = (ftl.blocks - RESERVE) * block_pages / pages
+    assert got == pytest.approx(desnoyers_greedy(alpha, block_pages), rel=tolerance)
+
+
+@pytest.mark.parametrize(("spare", "tolerance"), [(0.07, 0.03), (0.28, 0.02)])
+def test_uniform_overwrites_vectorised(spare: float, tolerance: float) -> None:
+    pages = 512 * 128
+    with using_engine("numpy"):
+        ftl = PageMappedFtl(pages, 128, spare)
+        got = uniform_overwrites(ftl, 6, 3, pages)
+    alpha = (ftl.blocks - RESERVE) * 128 / pages
+    assert got == pytest.approx(desnoyers_greedy(alpha, 128), rel=tolerance)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_trim_lowers_the_effective_utilisation(engine: Engine) -> None:
+    """With a quarter of the logical pages trimmed, alpha is physical / live pages."""
+    pages, block_pages = 256 * 128, 128
+    live = pages * 3 // 4
+    with using_engine(engine):
+        ftl = PageMappedFtl(pages, block_pages, 0.07)
+        ftl.feed(np.arange(pages))
+        ftl.feed(~np.arange(live, pages))
+        assert ftl.valid == live
+        got = uniform_overwrites(ftl, 6, 4, live)
+    alpha = (ftl.blocks - RESERVE) * block_pages / live
+    assert got == pytest.approx(desnoyers_greedy(alpha, block_pages), rel=0.02)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sequential_overwrites_copy_nothing(engine: Engine) -> None:
+    with using_engine(engine):
+        ftl = PageMappedFtl(64 * 100, 64, 0.07)
+        for _ in range(5):
+            ftl.feed(np.arange(64 * 100))
+    assert ftl.flash_pages == ftl.host_pages == 5 * 64 * 100
+    assert ftl.erases > 300
