@@ -81,7 +81,8 @@ def _traceback(wanted: bool) -> None:
 
 
 def _text(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+    first = str(error).partition("\n")[0]
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{first}."
 
 
 def _version(wanted: bool) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from swaptrace.model.digest import ContentDigest
@@ -115,8 +114,7 @@ def validate(trace: Trace) -> Findings:
 
 def _check_types(trace: Trace, out: Findings) -> None:
     """Compare the Arrow types, the nulls and the words of the file with the table of columns."""
-    file = pq.ParquetFile(trace.path)
-    schema = file.schema_arrow
+    schema = trace.schema
     for column in COLUMNS:
         if column.name not in schema.names:
             continue
@@ -132,7 +130,7 @@ def _check_types(trace: Trace, out: Findings) -> None:
     named = [c.name for c in COLUMNS if c.name in schema.names and (c.names is not None or c.required)]
     unknown: dict[str, set[str]] = {}
     nulls: dict[str, int] = {}
-    for batch in file.iter_batches(columns=named, use_threads=False):
+    for batch in trace.arrow_batches(named):
         for name in named:
             column, array = COLUMN_BY_NAME[name], batch.column(name)
             if column.required and array.null_count:

@@ -47,16 +47,7 @@ class Trace:
         lists that), or a page of the file is corrupt.
         """
         first, last_ts = 0, None
-        stream = self._file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False)
-        while True:
-            try:
-                batch = next(stream, None)
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(
-                    f"{self.path} is corrupt after row {first:,}.", str(error).splitlines()[0], "Record or copy it again."
-                ) from error
-            if batch is None:
-                return
+        for batch in self.arrow_batches(columns, batch_rows):
             events = _decode(batch, columns, first)
             if check_order and "ts" in events.columns and len(events):
                 ts = events["ts"]
@@ -70,9 +61,32 @@ class Trace:
             yield events
             first += len(events)
 
+    def arrow_batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as the file has them; raises :class:`InputError` where a page of it is corrupt."""
+        rows = 0
+        stream = self._file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False)
+        while True:
+            try:
+                batch = next(stream, None)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(
+                    f"{self.path} is corrupt after row {rows:,}.",
+                    str(error).splitlines()[0],
+                    "Record or copy it again.",
+                ) from error
+            if batch is None:
+                return
+            yield batch
+            rows += len(batch)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema that the file has."""
+        return self._file.schema_arrow
+
     def comms(self, batch_rows: int = BATCH_ROWS) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
         """Yield ``comm`` as codes into a list of words (code -1: missing), batch by batch."""
-        for batch in self._file.iter_batches(batch_size=batch_rows, columns=["comm"], use_threads=False):
+        for batch in self.arrow_batches(["comm"], batch_rows):
             array = batch.column(0)
             codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
             yield codes, array.dictionary.to_pylist()

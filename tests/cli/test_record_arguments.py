@@ -1,0 +1,113 @@
+"""``swaptrace record``: telling files from a command, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from swaptrace.capture import session
+from swaptrace.cli import record
+from swaptrace.ingest import convert as importer
+from swaptrace.model.errors import SwaptraceError
+from swaptrace.model.meta import TraceMeta
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """What the command would have done: nothing is recorded or imported."""
+    seen: list[tuple[str, Any]] = []
+
+    def live(out: Path, **wish: Any) -> TraceMeta:
+        seen.append(("live", wish))
+        return TraceMeta(interrupted=wish["duration"] == 7)
+
+    def convert(inputs: list[Path], out: Path, **wish: Any) -> TraceMeta:
+        seen.append(("import", {"inputs": inputs, **wish}))
+        return TraceMeta()
+
+    monkeypatch.setattr(session, "record_live", live)
+    monkeypatch.setattr(importer, "convert", convert)
+    monkeypatch.setattr(record, "_summary", lambda output, meta: ["done"])
+    return seen
+
+
+def run(*words: str | Path) -> int:
+    """Run the command inside an app of two commands, as in the real one; return the exit code."""
+    app = typer.Typer()
+    app.command("other")(lambda: None)
+    record.register(app)
+    result = CliRunner().invoke(app, ["record", *(str(word) for word in words)])
+    if isinstance(result.exception, SwaptraceError):
+        return result.exception.exit_code
+    return result.exit_code
+
+
+def test_words_behind_the_dashes_are_the_command(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    assert run("-o", tmp_path / "t", "--duration", "5min", "--", "make", "-j", "2", "--", "-o", "x") == 0
+    ((kind, wish),) = calls
+    assert kind == "live"
+    assert wish["command"] == ["make", "-j", "2", "--", "-o", "x"]
+    assert wish["duration"] == 300
+
+
+def test_a_command_named_like_an_existing_file_is_a_command(
+    calls: list[tuple[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "perf.data").write_bytes(b"")
+    assert run("-o", tmp_path / "t", "--", tmp_path / "perf.data") == 0
+    assert [kind for kind, _ in calls] == ["live"]
+
+
+def test_words_before_the_dashes_are_files(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    files = [tmp_path / "a.data", tmp_path / "b.data"]
+    for file in files:
+        file.write_bytes(b"")
+    assert run(*files, "-o", tmp_path / "t", "--from", "perf-data", "--device", "253,1") == 0
+    ((kind, wish),) = calls
+    assert kind == "import"
+    assert wish["inputs"] == files
+    assert wish["fmt"] == "perf-data"
+    assert wish["devices"][0].dev == 253 << 20 | 1
+
+
+def test_no_words_record_until_ctrl_c(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    assert run("-o", tmp_path / "t", "--buffer", "8MiB", "--owner") == 0
+    ((kind, wish),) = calls
+    assert (kind, wish["command"], wish["duration"]) == ("live", [], None)
+    assert (wish["buffer_kb"], wish["owner"]) == (8192, True)
+
+
+def test_a_recording_cut_short_exits_with_130(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    assert run("-o", tmp_path / "t", "--duration", "7") == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["FILE", "-o", "OUT", "--", "true"], 2),  # both
+        (["-o", "OUT", "--"], 2),  # a command is missing
+        (["FILE"], 2),  # where to?
+        (["FILE", "-o", "FILE"], 2),  # would overwrite
+        (["FILE", "--dry-run"], 2),
+        (["missing.data", "-o", "OUT"], 3),
+        (["FILE", "-o", "OUT", "--device", "zram0"], 2),
+        (["FILE", "-o", "OUT", "--vmstat", "FILE"], 3),
+        (["-o", "OUT", "--duration", "soon"], 2),
+    ],
+)
+def test_what_is_refused(calls: list[tuple[str, Any]], tmp_path: Path, words: list[str], code: int) -> None:
+    (tmp_path / "file").write_bytes(b"text\n")
+    places = {"FILE": tmp_path / "file", "OUT": tmp_path / "out"}
+    assert run(*(places.get(word, word) for word in words)) == code
+    assert calls == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_force_overwrites(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"")
+    assert run("-o", tmp_path / "t", "--force", "--", "true") == 0
+    assert len(calls) == 1

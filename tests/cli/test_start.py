@@ -1,0 +1,101 @@
+"""How the command starts: fast, quiet, with all versions, and with numpy's sort set up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swaptrace.cli.machine import prefer_avx2_sort
+from tests.cli.shell import lines, swaptrace
+
+HEAVY = {"numpy", "polars", "pyarrow", "pydantic", "tqdm", "tabulate", "numba", "rich", "importlib.metadata"}
+ZEN4 = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nflags\t\t: fpu avx2 avx512f avx512_vbmi2\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['swaptrace', '--help']\nfrom swaptrace.cli.main import run\n"
+        "try:\n    run()\nexcept SystemExit as e:\n    assert e.code == 0\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stderr.strip() == "[]"
+    assert "Usage: swaptrace" in result.stdout
+
+
+def test_every_command_has_a_whole_line_in_the_help() -> None:
+    result = swaptrace("--help")
+    commands = result.stdout.partition("Commands:")[2]
+    for name in ("record", "info", "validate", "replay", "report", "diff", "schema", "policies"):
+        assert f"\n  {name} " in commands
+
+
+def test_version_names_what_a_bug_report_needs() -> None:
+    result = swaptrace("--version")
+    assert result.returncode == 0
+    for word in (
+        "swaptrace ",
+        "trace schema 1",
+        "swaptrace.report/1",
+        "python ",
+        "numpy ",
+        "pyarrow ",
+        "polars ",
+        "engine ",
+    ):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize("words", [("dif",), ("diff", "--nope"), ("replay",), ("info", "--owners", "x", "t")])
+def test_usage_errors_exit_2_without_a_traceback(words: tuple[str, ...]) -> None:
+    result = swaptrace(*words)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_debug_adds_the_traceback_wherever_it_stands() -> None:
+    for words in (("--debug", "info", "nowhere"), ("info", "nowhere", "--debug")):
+        result = swaptrace(*words)
+        assert result.returncode == 3
+        assert "Traceback (most recent call last)" in result.stderr
+        assert result.stderr.splitlines()[-2] == "swaptrace: nowhere does not exist."
+    assert lines(swaptrace("info", "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "before", "after"),
+    [
+        (ZEN4, {}, True),
+        (ZEN4, {"NPY_DISABLE_CPU_FEATURES": "SSE3"}, False),
+        (ZEN4.replace("25", "23"), {}, False),
+        (ZEN4.replace("AuthenticAMD", "GenuineIntel"), {}, False),
+        (ZEN4.replace("avx512_vbmi2", ""), {}, False),
+        ("", {}, False),
+    ],
+)
+def test_avx512_sort_is_turned_off_on_zen_4_only(
+    tmp_path: Path, cpuinfo: str, before: dict[str, str], after: bool
+) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(cpuinfo)
+    environ = dict(before)
+    prefer_avx2_sort(environ, path)
+    assert (environ != before) is after
+    prefer_avx2_sort(environ, tmp_path / "missing")
+
+
+def test_the_names_of_the_cpu_features_are_right_for_this_numpy() -> None:
+    code = (
+        "import warnings\nfrom swaptrace.cli.machine import prefer_avx2_sort\n"
+        "prefer_avx2_sort()\nwarnings.simplefilter('error')\nimport numpy\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (0, "")
