@@ -26,7 +26,9 @@ from swaptrace.model.writer import TraceWriter
 __all__ = ["PREFIX_EVENTS", "convert"]
 
 Progress = Callable[[int, int], None]
-PREFIX_EVENTS = 1 << 20  # what a recording has, and which devices are swap, is judged from this many first events
+PREFIX_EVENTS = (
+    1 << 20
+)  # what a recording has, and which devices are swap, is judged from this many first events
 _SWAP = (Kind.SWAP_OUT, Kind.SWAP_IN, Kind.WRITEBACK)
 
 
@@ -74,15 +76,28 @@ def _from_parquet(
             if progress is not None:
                 progress(source.done, source.size)
         _require(swaps, path.name, source.findings)
-        meta = source.meta if base is None else dataclasses.replace(
-            base, devices=source.meta.devices, hash=source.meta.hash, capabilities=source.meta.capabilities
+        meta = (
+            source.meta
+            if base is None
+            else dataclasses.replace(
+                base,
+                devices=source.meta.devices,
+                hash=source.meta.hash,
+                capabilities=source.meta.capabilities,
+            )
         )
-        meta = dataclasses.replace(meta, recorder=meta.recorder or "parquet", sources=meta.sources or (path.name,))
+        meta = dataclasses.replace(
+            meta, recorder=meta.recorder or "parquet", sources=meta.sources or (path.name,)
+        )
         return writer.finish(_complete(meta, source.findings, tuple(devices) or meta.devices))
 
 
 def _from_events(
-    source: AnySource, out: Path, devices: tuple[SwapDevice, ...], header: TraceMeta, progress: Progress | None
+    source: AnySource,
+    out: Path,
+    devices: tuple[SwapDevice, ...],
+    header: TraceMeta,
+    progress: Progress | None,
 ) -> TraceMeta:
     stream = source.chunks()
     prefix = _prefix(stream)
@@ -91,7 +106,11 @@ def _from_events(
     known, inferred = _settle(devices, guessed)
     findings = source.findings
     built = Reconstruction(
-        SlotMap(known), header.vmstat_before, findings, faults=bool((head.kind == RawKind.FAULT).any()), inferred=inferred
+        SlotMap(known),
+        header.vmstat_before,
+        findings,
+        faults=bool((head.kind == RawKind.FAULT).any()),
+        inferred=inferred,
     )
     counts, top_cpu = np.zeros(len(Kind), np.int64), 0
     with TraceWriter(out) as writer:
@@ -132,7 +151,9 @@ def _chain(prefix: list[RawChunk], stream: Iterator[RawChunk]) -> Iterator[RawCh
     yield from stream
 
 
-def _settle(devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]) -> tuple[tuple[SwapDevice, ...], bool]:
+def _settle(
+    devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]
+) -> tuple[tuple[SwapDevice, ...], bool]:
     """Return the devices to use and whether their slots are inferred. A list without numbers is matched if it can be."""
     if any(d.dev for d in devices):
         return devices, False
@@ -147,19 +168,29 @@ def _explain(
     """Say in words what this recording cannot show."""
     has = {kind: bool((head.kind == kind).any()) for kind in RawKind}
     if not devices:
-        findings.notes.append("No swap device was seen: no block events, or zram before 6.3. No event has a slot.")
+        findings.notes.append(
+            "No swap device was seen: no block events, or zram before 6.3. No event has a slot."
+        )
     elif inferred:
-        findings.notes.append("The swap devices were inferred: slots count from the start of the disk. Name them with --device.")
+        findings.notes.append(
+            "The swap devices were inferred: slots count from the start of the disk. Name them with --device."
+        )
     if not has[RawKind.FAULT]:
         findings.notes.append("Without page fault events the cause of a swap_in is unknown.")
     if not has[RawKind.MEMCG_EVENT]:
-        findings.notes.append("Without memcg:count_memcg_events, swap_outs that wrote nothing have backend unknown, and zero and zswap swap_ins are missing.")
+        findings.notes.append(
+            "Without memcg:count_memcg_events, swap_outs that wrote nothing have backend unknown, and zero and zswap swap_ins are missing."
+        )
     elif not ItemCodes(header.vmstat_before).complete:
-        findings.notes.append("The numbers of memcg items are unknown without /proc/vmstat: zero and zswap events are missing.")
+        findings.notes.append(
+            "The numbers of memcg items are unknown without /proc/vmstat: zero and zswap events are missing."
+        )
     if not has[RawKind.PAGE_ALLOC]:
         findings.notes.append("Without kmem:mm_page_alloc no swap_out has an owner.")
     if findings.lost:
-        findings.notes.append("Events were lost: bios without their write_folio count as writebacks, and the reverse.")
+        findings.notes.append(
+            "Events were lost: bios without their write_folio count as writebacks, and the reverse."
+        )
 
 
 def _require(swaps: int, name: str, findings: Findings) -> None:
@@ -167,7 +198,9 @@ def _require(swaps: int, name: str, findings: Findings) -> None:
         seen = "; ".join(f"{count:,} {reason}" for reason, count in list(findings.skipped.items())[:4])
         raise InputError(
             f"{name} holds no swap events.",
-            f"Skipped: {seen}." if seen else "Nothing was swapped while it was recorded, or the swap events were not enabled.",
+            f"Skipped: {seen}."
+            if seen
+            else "Nothing was swapped while it was recorded, or the swap events were not enabled.",
             "Record with: swaptrace record -o T.parquet -- COMMAND",
         )
 
@@ -186,5 +219,3 @@ def _complete(meta: TraceMeta, findings: Findings, devices: Sequence[SwapDevice]
     return dataclasses.replace(
         meta, tool=f"swaptrace {__version__}", devices=tuple(devices), lost=lost, skipped=skipped, notes=notes
     )
-
-

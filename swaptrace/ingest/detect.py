@@ -25,7 +25,11 @@ def detect(path: Path) -> str:
     if path.is_dir():
         if any(path.glob("raw.cpu*")):
             return "ftrace-pages"
-        raise InputError(f"{path} is a directory without raw.cpu files.", "", "Name a recording: perf.data, text, Parquet, or a raw directory.")
+        raise InputError(
+            f"{path} is a directory without raw.cpu files.",
+            "",
+            "Name a recording: perf.data, text, Parquet, or a raw directory.",
+        )
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     try:
@@ -42,24 +46,45 @@ def _by_bytes(path: Path, head: bytes) -> str:
     if head.startswith(b"PERFILE2"):
         return "perf-data"
     if head.startswith((b"2ELIFREP", b"PERFFILE")):
-        raise InputError(f"{path} is perf.data of another byte order or an ancient perf.", "", "Convert it there: perf script > t.txt")
+        raise InputError(
+            f"{path} is perf.data of another byte order or an ancient perf.",
+            "",
+            "Convert it there: perf script > t.txt",
+        )
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"\x17\x08\x44tracing"):
-        raise InputError(f"{path} is a trace.dat of trace-cmd.", "It is not read directly yet.", f"Convert it: trace-cmd report -t {path} > t.txt")
+        raise InputError(
+            f"{path} is a trace.dat of trace-cmd.",
+            "It is not read directly yet.",
+            f"Convert it: trace-cmd report -t {path} > t.txt",
+        )
     if path.name.startswith("raw.cpu"):
         return "ftrace-pages"
     if head.startswith(b"\x28\xb5\x2f\xfd") or head.startswith((b"\x1f\x8b", b"\xfd7zXZ")):
         raise InputError(f"{path} is compressed.", "", "Unpack it first.")
     if b"\0" in head:
-        raise InputError(f"{path} is not a recording that swaptrace knows.", "It is binary: neither perf.data, Parquet nor raw.cpu pages.")
+        raise InputError(
+            f"{path} is not a recording that swaptrace knows.",
+            "It is binary: neither perf.data, Parquet nor raw.cpu pages.",
+        )
     return detect_text(head.decode(errors="replace"), str(path))
 
 
 def detect_text(text: str, name: str) -> str:
     """Return the format of a text recording from its beginning."""
-    if "# captured on" in text or _PERF_EVENT.search(text) or (_PERF_LINE.search(text) and not _FTRACE_LINE.search(text)):
+    if (
+        "# captured on" in text
+        or _PERF_EVENT.search(text)
+        or (_PERF_LINE.search(text) and not _FTRACE_LINE.search(text))
+    ):
         return "perf-script"
-    if text.lstrip().startswith(("# tracer:", "cpus=")) or _FTRACE_LINE.search(text) or re.search(r"^CPU:\d+ \[LOST", text, re.M):
+    if (
+        text.lstrip().startswith(("# tracer:", "cpus="))
+        or _FTRACE_LINE.search(text)
+        or re.search(r"^CPU:\d+ \[LOST", text, re.M)
+    ):
         return "ftrace-text"
-    raise InputError(f"{name} is not a recording that swaptrace knows.", "No line looks like perf script or ftrace.")
+    raise InputError(
+        f"{name} is not a recording that swaptrace knows.", "No line looks like perf script or ftrace."
+    )

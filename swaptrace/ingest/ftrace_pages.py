@@ -43,7 +43,9 @@ class FtracePages:
         self.size = sum(f.stat().st_size for f in self.files)
         self.done = 0
         if self.size == 0:
-            raise InputError(f"{self.path} holds no events.", "Its raw.cpu files are empty.", "Record it again.")
+            raise InputError(
+                f"{self.path} holds no events.", "Its raw.cpu files are empty.", "Record it again."
+            )
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in time order, some thousand pages of each CPU at a time."""
@@ -52,7 +54,11 @@ class FtracePages:
     def _cpu(self, file: Path) -> Iterator[RawChunk]:
         cpu, last = _cpu(file), np.iinfo(np.int64).min
         if file.stat().st_size % self._layout.page:
-            raise InputError(f"{file} ends inside a page.", "The recording or a copy was cut short.", "Copy or record it again.")
+            raise InputError(
+                f"{file} ends inside a page.",
+                "The recording or a copy was cut short.",
+                "Copy or record it again.",
+            )
         with file.open("rb") as stream:
             while data := stream.read(self._batch_pages * self._layout.page):
                 pages = np.frombuffer(data, np.uint8)
@@ -89,20 +95,29 @@ class FtracePages:
                 getattr(chunk, name)[rows] = getattr(part, name)
             kept[rows] &= keep
         if bool((records.ts >= 1 << 62).any()):
-            raise InputError(f"a page of {self.path} has an impossible time.", "It is corrupt.", "Copy or record it again.")
+            raise InputError(
+                f"a page of {self.path} has an impossible time.", "It is corrupt.", "Copy or record it again."
+            )
         chunk.ts[:] = records.ts.astype(np.int64)
         chunk.cpu[:] = cpu
-        self.findings.skip("events of another kind (file pages, flushes, page tables)", int(known.sum() - kept.sum()))
+        self.findings.skip(
+            "events of another kind (file pages, flushes, page tables)", int(known.sum() - kept.sum())
+        )
         chunk = chunk.take(kept)
         for table, column, missing in ((self._comms, chunk.comm, -1), (self._tgids, chunk.tgid, 0)):
             inside = chunk.tid < len(table)
             column[:] = np.where(inside, table[np.where(inside, chunk.tid, 0)], missing)
         return chunk
 
-    def _event(self, words: NDArray[np.uint32], form: EventFormat, records: Records, rows: NDArray[np.int64]) -> Any:
+    def _event(
+        self, words: NDArray[np.uint32], form: EventFormat, records: Records, rows: NDArray[np.int64]
+    ) -> Any:
         at, size = records.at[rows] >> 2, records.size[rows]
         if bool((size < form.span).any()):
-            raise InputError(f"an event {form.name} is shorter than its format.", "The page is corrupt, or the formats are another kernel's.")
+            raise InputError(
+                f"an event {form.name} is shorter than its format.",
+                "The page is corrupt, or the formats are another kernel's.",
+            )
 
         def read(name: str, width: int) -> NDArray[Any]:
             return gather(words, at, form.fields[name].offset, width or form.fields[name].size)
@@ -131,11 +146,18 @@ def _read_formats(folder: Path) -> dict[int, EventFormat]:
     files = [*folder.glob("formats/*.format"), *folder.glob("*.format"), *folder.glob("format.*")]
     formats = [parse_format(file.read_text(errors="replace")) for file in sorted(files)]
     if not formats:
-        raise InputError(f"{folder} has raw pages but no event formats.", "Their offsets differ between kernels.", "Copy formats/ as well.")
+        raise InputError(
+            f"{folder} has raw pages but no event formats.",
+            "Their offsets differ between kernels.",
+            "Copy formats/ as well.",
+        )
     for form in formats:
         missing = [f for f in (*PAYLOADS.get(form.name, ((),))[0], "common_pid") if f not in form.fields]
         if missing:
-            raise InputError(f"the format of {form.name} lacks {', '.join(missing)}.", "This kernel's event is not known yet.")
+            raise InputError(
+                f"the format of {form.name} lacks {', '.join(missing)}.",
+                "This kernel's event is not known yet.",
+            )
     return {form.id: form for form in formats}
 
 
@@ -156,5 +178,3 @@ def _read_comms(text: str) -> tuple[list[str], NDArray[np.int32]]:
     words = sorted(set(names.values()))
     code = {word: i for i, word in enumerate(words)}
     return words, _table({tid: code[name] for tid, name in names.items()}, np.int32, -1)
-
-

@@ -27,9 +27,21 @@ _LINE = (
 _LOST = re.compile(r"^CPU:(\d+) \[(?:LOST )?(\d+)? ?EVENTS(?: DROPPED)?\]")
 _WRITTEN = re.compile(r"^# entries-in-buffer/entries-written: (\d+)/(\d+)")
 _REFUSED = (
-    (re.compile(r"^\w+ \w+ \w+ type: \d+"), "The trace options raw and hex print no fields.", "echo 0 > options/raw; echo 0 > options/hex"),
-    (re.compile(r"^[a-z]\w+: \w+="), "The trace option nocontext-info leaves out the task and the time.", "echo 1 > options/context-info"),
-    (re.compile(r"\d+,\d+\s+[A-Z]\s+\S+ \d+ \+ \d+"), "The blk tracer has block events only, no mm_vmscan_write_folio.", "Enable the events instead: swaptrace record --dry-run"),
+    (
+        re.compile(r"^\w+ \w+ \w+ type: \d+"),
+        "The trace options raw and hex print no fields.",
+        "echo 0 > options/raw; echo 0 > options/hex",
+    ),
+    (
+        re.compile(r"^[a-z]\w+: \w+="),
+        "The trace option nocontext-info leaves out the task and the time.",
+        "echo 1 > options/context-info",
+    ),
+    (
+        re.compile(r"\d+,\d+\s+[A-Z]\s+\S+ \d+ \+ \d+"),
+        "The blk tracer has block events only, no mm_vmscan_write_folio.",
+        "Enable the events instead: swaptrace record --dry-run",
+    ),
 )
 
 
@@ -77,7 +89,9 @@ class FtraceText:
                 self.findings.lose("ftrace", max(events, 1))
                 out.append((row, events, int(match[1]) & 0xFFFF))
             elif line.startswith("# entries") and (match := _WRITTEN.match(line)):
-                self.findings.lose("ftrace buffer (overwritten before it was read)", max(int(match[2]) - int(match[1]), 0))
+                self.findings.lose(
+                    "ftrace buffer (overwritten before it was read)", max(int(match[2]) - int(match[1]), 0)
+                )
         return out
 
     def _check_clock(self, frame: pl.DataFrame) -> None:
@@ -91,21 +105,32 @@ class FtraceText:
     def _refusal(self, sample: str) -> InputError:
         for pattern, why, step in _REFUSED:
             if pattern.search(sample):
-                return InputError(f"{self._text.name} cannot be imported.", why, f"Record again after: {step}")
-        return InputError(f"{self._text.name} holds no events.", f"Its first line is {sample[:60]!r}." if sample else "It has comments only.")
+                return InputError(
+                    f"{self._text.name} cannot be imported.", why, f"Record again after: {step}"
+                )
+        return InputError(
+            f"{self._text.name} holds no events.",
+            f"Its first line is {sample[:60]!r}." if sample else "It has comments only.",
+        )
 
 
 def _parse(lines: list[str]) -> pl.DataFrame:
     frame = pl.DataFrame({"line": lines}).with_row_index("row")
     groups = pl.col("line").str.extract_groups(_LINE)
-    return frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
+    return (
+        frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
+    )
 
 
 def _timed(frame: pl.DataFrame) -> pl.DataFrame:
     seconds = pl.col("sec").str.to_integer(strict=False)
     fraction = pl.col("frac").str.slice(0, 9).str.pad_end(9, "0").str.to_integer(strict=False)
     whole = pl.when(seconds < 1 << 33).then(seconds)  # a time beyond 2**63 ns is none
-    ts = pl.when(pl.col("us").is_not_null()).then(whole * 1000).otherwise(whole * 10**9 + fraction.fill_null(0))
+    ts = (
+        pl.when(pl.col("us").is_not_null())
+        .then(whole * 1000)
+        .otherwise(whole * 10**9 + fraction.fill_null(0))
+    )
     return frame.select(
         pl.col("row").cast(pl.Int64),
         pl.col("comm").str.strip_chars(),

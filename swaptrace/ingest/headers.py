@@ -64,4 +64,6 @@ def _beside_pages(folder: Path, meta: TraceMeta) -> TraceMeta:
             real_ns=int(info.get("real", 0)),
         )
     except (ValueError, TypeError, AttributeError, ValidationError) as error:
-        raise InputError(f"{file} is damaged.", str(error).splitlines()[0], "Remove it to import without it.") from error
+        raise InputError(
+            f"{file} is damaged.", str(error).splitlines()[0], "Remove it to import without it."
+        ) from error

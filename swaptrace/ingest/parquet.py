@@ -53,11 +53,15 @@ class ParquetRows:
             self._file = pq.ParquetFile(path)
             missing = [n for n in _REQUIRED if n not in self._file.schema_arrow.names]
             if missing:
-                raise InputError(f"{path} lacks the columns {', '.join(missing)}.", "Parquet with swap events has them.")
+                raise InputError(
+                    f"{path} lacks the columns {', '.join(missing)}.", "Parquet with swap events has them."
+                )
             self._ours = META_KEY in (self._file.metadata.metadata or {})
             keys = pl.read_parquet(path, columns=["ts", "kind", "swap_type", "slot"])
         except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(f"{path} is not a readable Parquet file.", str(error).splitlines()[0], "Copy it again.") from error
+            raise InputError(
+                f"{path} is not a readable Parquet file.", str(error).splitlines()[0], "Copy it again."
+            ) from error
         if not keys.height:
             raise InputError(f"{path} holds no rows.")
         self._sorted = bool(keys["ts"].is_sorted())
@@ -78,7 +82,9 @@ class ParquetRows:
                 yield self._convert(batch, fate)
                 self.done = self.size * at // max(self._file.metadata.num_rows, 1)
         except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(f"{self.path} is corrupt after row {at:,}.", str(error).splitlines()[0], "Copy it again.") from error
+            raise InputError(
+                f"{self.path} is corrupt after row {at:,}.", str(error).splitlines()[0], "Copy it again."
+            ) from error
         if not self._ours:
             self.meta = replace(self.meta, capabilities={**self._seen})
 
@@ -138,12 +144,18 @@ class ParquetRows:
                 lost={"ring": n} if (n := sum(info.get("drops", []))) else {},
             )
         except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(f"{beside} is damaged.", str(error), "Remove it to import without it.") from error
+            raise InputError(
+                f"{beside} is damaged.", str(error), "Remove it to import without it."
+            ) from error
         if not beside.is_file():
-            self.findings.notes.append(f"{beside.name} is missing: kernel, device sizes and losses are unknown.")
+            self.findings.notes.append(
+                f"{beside.name} is missing: kernel, device sizes and losses are unknown."
+            )
         known = [replace(d, dev=int(self._dev[d.swap_type])) for d in devices if d.swap_type < 255]
         listed = {d.swap_type for d in known}
-        known += [SwapDevice(int(t), int(self._dev[t])) for t in np.flatnonzero(self._dev) if int(t) not in listed]
+        known += [
+            SwapDevice(int(t), int(self._dev[t])) for t in np.flatnonzero(self._dev) if int(t) not in listed
+        ]
         hashed = "hash" in self._file.schema_arrow.names
         return replace(meta, devices=tuple(known), hash=HashInfo("xxh64" if hashed else ""), tier="T2")
 
@@ -182,11 +194,15 @@ class ParquetRows:
         self._look(columns, masks)
         return columns, masks, words
 
-    def _named(self, column: Column, codes: NDArray[np.int32], texts: list[str], keep: NDArray[np.bool_]) -> Array:
+    def _named(
+        self, column: Column, codes: NDArray[np.int32], texts: list[str], keep: NDArray[np.bool_]
+    ) -> Array:
         """Return the codes of a column of names; rows of an unknown kind are dropped and counted."""
         assert column.names is not None
         known = {n.name.lower(): int(n) for n in column.names}
-        table = np.array([known.get(t, 255) for t in texts] + [0], np.uint8)  # the last entry is the missing value
+        table = np.array(
+            [known.get(t, 255) for t in texts] + [0], np.uint8
+        )  # the last entry is the missing value
         values = table[codes]
         unknown = values == 255
         if column.name == "kind":
@@ -203,7 +219,9 @@ class ParquetRows:
         """Learn from rows what this recording can see."""
         kind, slot = columns["kind"], columns["slot"] >= 0
         backend, cause = columns.get("backend", kind * 0), columns.get("cause", kind * 0)
-        silent = np.isin(backend, (Backend.ZERO, Backend.ZSWAP, Backend.CACHE)) & (kind == Kind.SWAP_IN) & slot
+        silent = (
+            np.isin(backend, (Backend.ZERO, Backend.ZSWAP, Backend.CACHE)) & (kind == Kind.SWAP_IN) & slot
+        )
         exact = (kind == Kind.SLOT_FREE) & slot
         found = {
             Capability.SLOT: slot,

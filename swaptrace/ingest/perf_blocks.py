@@ -54,7 +54,9 @@ def compressed_blocks(path: Path, offset: int, stop: int) -> Iterator[tuple[byte
             head = stream.read(8)
             kind, _, length = struct.unpack("<IHH", head)
             if length < 8 or offset + length > stop:
-                raise InputError(f"the records of {path} are corrupt.", f"Byte {offset:,} is not the start of a record.")
+                raise InputError(
+                    f"the records of {path} are corrupt.", f"Byte {offset:,} is not the start of a record."
+                )
             body = stream.read(length - 8)
             offset += length
             if kind in (COMPRESSED, COMPRESSED2):

@@ -43,11 +43,17 @@ class PerfData:
         ids = {i: n for n, attr in enumerate(attrs) for i in attr.ids}
         self._ids = IdTable(ids) if ids and self._id_word is not None else None
         if self._ids is None and len(attrs) != 1:
-            raise InputError(f"{path} has several events but no sample ids.", "", "Record again with: perf record --sample-identifier")
+            raise InputError(
+                f"{path} has several events but no sample ids.",
+                "",
+                "Record again with: perf record --sample-identifier",
+            )
         self._decode = SampleDecoder(self.header)
         clocks = {attr.clock for attr in attrs}
         if clocks != {"mono"}:
-            self.findings.notes.append("The clock of this recording is not CLOCK_MONOTONIC: perf record -k mono")
+            self.findings.notes.append(
+                "The clock of this recording is not CLOCK_MONOTONIC: perf record -k mono"
+            )
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in time order, about a block of the file at a time."""
@@ -91,7 +97,11 @@ class PerfData:
                 self.done = start
                 yield words, block
         if start != stop:
-            raise InputError(f"{self.path} ends inside a record.", f"{stop - start:,} bytes are left over.", "Copy or record it again.")
+            raise InputError(
+                f"{self.path} ends inside a record.",
+                f"{stop - start:,} bytes are left over.",
+                "Copy or record it again.",
+            )
 
     def _compressed(self, start: int, stop: int) -> Iterator[tuple[NDArray[np.uint64], Block]]:
         tail = b""
@@ -105,7 +115,11 @@ class PerfData:
             self.done = done
             yield words, block
         if tail:
-            raise InputError(f"{self.path} ends inside a record.", f"{len(tail):,} bytes are left over.", "Copy or record it again.")
+            raise InputError(
+                f"{self.path} ends inside a record.",
+                f"{len(tail):,} bytes are left over.",
+                "Copy or record it again.",
+            )
 
     def _chunk(self, words: NDArray[np.uint64], block: Block) -> RawChunk:
         unknown = sum(kind == 9 for _, kind, _ in block.others)
@@ -123,5 +137,9 @@ def _id_word(attrs: tuple[Attr, ...]) -> int | None:
         raise InputError("perf.data declares no events.")
     words = {attr.words.get("IDENTIFIER", attr.words.get("ID")) for attr in attrs}
     if len(words) != 1:
-        raise InputError("the events of perf.data keep their ids in different places.", "", "Record again with: perf record --sample-identifier")
+        raise InputError(
+            "the events of perf.data keep their ids in different places.",
+            "",
+            "Record again with: perf record --sample-identifier",
+        )
     return words.pop()

@@ -32,8 +32,12 @@ def gather(low: NDArray[np.uint32], at: Array, offset: int, size: int) -> Array:
         value = value >> np.uint32(shift) if shift else value
         return value if size == 4 else value & np.uint32((1 << size * 8) - 1)
     if size > 4:
-        raise InputError("an event format of the recording is damaged.", f"A field of {size} bytes at byte {offset}.")
-    return (value >> np.uint32(shift) | low[first + 1] << np.uint32(32 - shift)) & np.uint32((1 << size * 8) - 1)
+        raise InputError(
+            "an event format of the recording is damaged.", f"A field of {size} bytes at byte {offset}."
+        )
+    return (value >> np.uint32(shift) | low[first + 1] << np.uint32(32 - shift)) & np.uint32(
+        (1 << size * 8) - 1
+    )
 
 
 class SampleDecoder:
@@ -78,7 +82,14 @@ class SampleDecoder:
             rows = np.flatnonzero(attr == i)
             where = at[rows]
             if layouts:
-                self._common(words, low, where, tuple(self._attrs[i].words.get(n, 0) for n in ("TID", "TIME", "CPU")), chunk, rows)
+                self._common(
+                    words,
+                    low,
+                    where,
+                    tuple(self._attrs[i].words.get(n, 0) for n in ("TID", "TIME", "CPU")),
+                    chunk,
+                    rows,
+                )
             payload = self._payload(words, low, i, where)
             for name in ("kind", "value", "dev", "count", "extra"):
                 values = getattr(payload, name)
@@ -92,7 +103,13 @@ class SampleDecoder:
         return chunk, unused
 
     def _common(
-        self, words: NDArray[np.uint64], low: NDArray[np.uint32], at: Array, layout: tuple[int, ...], chunk: RawChunk, rows: Array | slice
+        self,
+        words: NDArray[np.uint64],
+        low: NDArray[np.uint32],
+        at: Array,
+        layout: tuple[int, ...],
+        chunk: RawChunk,
+        rows: Array | slice,
     ) -> None:
         tid, time, cpu = layout
         if len(at) and int(at[-1]) + max(layout) >= len(words):
@@ -102,7 +119,11 @@ class SampleDecoder:
         chunk.tid[rows] = (both >> np.uint64(32)).astype(np.uint32)
         ts = words[at + time].view(np.int64)
         if len(ts) and (int(ts.min()) < 0):
-            raise InputError("a sample of perf.data has an impossible time.", "The file is corrupt.", "Copy or record it again.")
+            raise InputError(
+                "a sample of perf.data has an impossible time.",
+                "The file is corrupt.",
+                "Copy or record it again.",
+            )
         chunk.ts[rows] = ts
         chunk.cpu[rows] = low[2 * (at + cpu)].astype(np.uint16) if cpu else 0
 
@@ -119,11 +140,17 @@ class SampleDecoder:
                 raise InputError("a sample of perf.data has an impossible call chain.")
             raw = raw + 2 + 2 * depth.astype(np.int64)
         if bool((raw * 4 + 4 + form.span > 8 * at + size).any()):
-            raise InputError(f"a sample of {form.name} is shorter than its format.", "The file is corrupt.", "Copy or record it again.")
+            raise InputError(
+                f"a sample of {form.name} is shorter than its format.",
+                "The file is corrupt.",
+                "Copy or record it again.",
+            )
 
         def read(name: str, width: int) -> Array:
             field: FieldAt = form.fields[name]
-            return gather(low, raw, 4 + field.offset, width or field.size)  # 4: the size of the raw data comes first
+            return gather(
+                low, raw, 4 + field.offset, width or field.size
+            )  # 4: the size of the raw data comes first
 
         return PAYLOADS[form.name][1](read)
 
@@ -131,18 +158,28 @@ class SampleDecoder:
 def _has(form: Any, fields: tuple[str, ...]) -> bool:
     missing = [f for f in fields if f not in form.fields]
     if missing:
-        raise InputError(f"the format of {form.name} lacks {', '.join(missing)}.", "This kernel's event is not known yet.")
+        raise InputError(
+            f"the format of {form.name} lacks {', '.join(missing)}.", "This kernel's event is not known yet."
+        )
     return True
 
 
 def _check(name: str, attr: Attr) -> None:
     for needed in ("TID", "TIME"):
         if needed not in attr.words:
-            raise InputError(f"{name} was recorded without {needed}.", "", "Record with perf's defaults, which sample both.")
+            raise InputError(
+                f"{name} was recorded without {needed}.",
+                "",
+                "Record with perf's defaults, which sample both.",
+            )
     if attr.type == _TRACEPOINT and not attr.sample_type & RAW:
         raise InputError(f"{name} was recorded without its fields.", "", "Record again with: perf record -R")
     if attr.sample_type & READ:
-        raise InputError(f"{name} was recorded with group reads.", "Their layout is not supported.", "Record again without :S groups.")
+        raise InputError(
+            f"{name} was recorded with group reads.",
+            "Their layout is not supported.",
+            "Record again without :S groups.",
+        )
 
 
 def other_events(
@@ -156,7 +193,11 @@ def other_events(
             continue
         body = words[at : at + size]
         trailer = trailers.get(int(body[-1]), attrs[0].trailer)
-        tail = dict(zip(trailer, body[size - len(trailer) :].tolist(), strict=True)) if size > len(trailer) + 1 else {}
+        tail = (
+            dict(zip(trailer, body[size - len(trailer) :].tolist(), strict=True))
+            if size > len(trailer) + 1
+            else {}
+        )
         time = min(int(tail.get("TIME", 0)), np.iinfo(np.int64).max)
         cpu = int(tail.get("CPU", 0)) & 0xFFFF
         pid, tid = int(body[1]) & 0xFFFFFFFF, int(body[1]) >> 32

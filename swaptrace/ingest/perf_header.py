@@ -81,7 +81,9 @@ def read_header(path: Path) -> PerfHeader:
 
         def at(offset: int, length: int) -> bytes:
             if offset < 0 or length < 0 or offset + length > size:
-                raise InputError(f"{path} is cut short.", f"Its header points to byte {offset + length:,} of {size:,}.")
+                raise InputError(
+                    f"{path} is cut short.", f"Its header points to byte {offset + length:,} of {size:,}."
+                )
             stream.seek(offset)
             return stream.read(length)
 
@@ -95,14 +97,20 @@ def _read(path: Path, at: object) -> PerfHeader:
     read = _Reader(at)
     magic, _, attr_size, attrs_at, attrs_size, data_at, data_size = struct.unpack("<8s6Q", read(0, 56))
     if magic != MAGIC:
-        raise InputError(f"{path} is not perf.data.", f"It begins with {magic!r}; little-endian PERFILE2 is supported.")
+        raise InputError(
+            f"{path} is not perf.data.", f"It begins with {magic!r}; little-endian PERFILE2 is supported."
+        )
     if data_size == 0:
         raise InputError(
-            f"{path} was never finished.", "perf writes its header when it ends; it was killed before.", "Record it again."
+            f"{path} was never finished.",
+            "perf writes its header when it ends; it was killed before.",
+            "Record it again.",
         )
     read(data_at, data_size)
     if not 64 + 16 <= attr_size < 4096 or attrs_size // attr_size > 65536:
-        raise InputError(f"the header of {path} is damaged.", f"An event description of {attr_size} bytes is impossible.")
+        raise InputError(
+            f"the header of {path} is damaged.", f"An event description of {attr_size} bytes is impossible."
+        )
     attrs = tuple(_attr(read, attrs_at + i * attr_size, attr_size) for i in range(attrs_size // attr_size))
     bits = int.from_bytes(read(72, 32), "little")
     sections = {}
@@ -154,7 +162,9 @@ def _tracing_data(data: bytes) -> dict[int, EventFormat]:
     """Return the event formats inside perf's copy of the tracing directory."""
     at = data.index(b"\0", 10) + 1  # 10 bytes of magic, then the version
     if data[:10] != b"\x17\x08\x44tracing" or data[at] != 0:
-        raise InputError("the event formats in perf.data are unreadable.", "Only little-endian recordings are supported.")
+        raise InputError(
+            "the event formats in perf.data are unreadable.", "Only little-endian recordings are supported."
+        )
     at += 2 + 4  # endianness, size of long; page size
 
     def take(width: int) -> bytes:

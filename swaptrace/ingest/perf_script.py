@@ -57,7 +57,10 @@ class PerfScript:
             events = frame.filter(~pl.col("event").str.starts_with("PERF_RECORD_")).drop("digits")
             yield self._decoder(_with_tasks(events, tasks), self._losses(tasks))
         if not understood:
-            raise InputError(f"{self._text.name} holds no events.", f"Its first line is {sample[:60]!r}." if sample else "It has comments only.")
+            raise InputError(
+                f"{self._text.name} holds no events.",
+                f"Its first line is {sample[:60]!r}." if sample else "It has comments only.",
+            )
 
     def _losses(self, tasks: pl.DataFrame) -> list[tuple[int, int, int]]:
         lost = tasks.filter(pl.col("event").str.contains("LOST"))
@@ -79,14 +82,19 @@ def _with_tasks(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
         tid=number(pl.col("rest").str.extract(r"^\(\d+:(\d+)\)")),
     )
     exits = exits.filter(pl.col("tid").is_not_null() & pl.col("tgid").is_not_null())
-    named = [execs.with_columns(event=pl.lit("sched_process_exec")), exits.with_columns(event=pl.lit("sched_process_exit"))]
+    named = [
+        execs.with_columns(event=pl.lit("sched_process_exec")),
+        exits.with_columns(event=pl.lit("sched_process_exit")),
+    ]
     return pl.concat([events, *named]).sort("row")
 
 
 def _parse(lines: list[str]) -> pl.DataFrame:
     frame = pl.DataFrame({"line": lines}).with_row_index("row")
     groups = pl.col("line").str.extract_groups(_LINE)
-    frame = frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
+    frame = (
+        frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
+    )
     seconds = number(pl.col("sec"))
     fraction = number(pl.col("frac").str.slice(0, 9).str.pad_end(9, "0"))
     pid = number(pl.col("pid")).fill_null(0)  # -1: a task that is gone
@@ -102,5 +110,3 @@ def _parse(lines: list[str]) -> pl.DataFrame:
         cpu=number(pl.col("cpu")),
         digits=pl.col("frac").str.len_bytes(),
     ).filter(pl.col("ts").is_not_null())
-
-

@@ -79,7 +79,12 @@ class _Placed:
 
     def take(self, keep: Array) -> _Placed:
         return _Placed(
-            self.events.take(keep), self.seq[keep], self.device[keep], self.slot[keep], self.pages[keep], self.pending[keep]
+            self.events.take(keep),
+            self.seq[keep],
+            self.device[keep],
+            self.slot[keep],
+            self.pages[keep],
+            self.pending[keep],
         )
 
 
@@ -91,7 +96,13 @@ class Reconstruction:
     """
 
     def __init__(
-        self, slots: SlotMap, vmstat: Mapping[str, int], findings: Findings, *, faults: bool, inferred: bool = False
+        self,
+        slots: SlotMap,
+        vmstat: Mapping[str, int],
+        findings: Findings,
+        *,
+        faults: bool,
+        inferred: bool = False,
     ) -> None:
         self._slots = slots
         self._items = ItemCodes(vmstat)
@@ -124,7 +135,11 @@ class Reconstruction:
 
         alone = find.plain.copy()
         alone[bios[bios >= 0]] = False
-        waits = alone & (find.latest_plain[find.end] == np.arange(len(alone))) & (find.latest_out[find.end] < find.index)
+        waits = (
+            alone
+            & (find.latest_plain[find.end] == np.arange(len(alone)))
+            & (find.latest_out[find.end] < find.index)
+        )
         waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
         backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.pending[find.order]))
 
@@ -181,13 +196,23 @@ class Reconstruction:
         self._ins(rows, rank, find, x, ins)
         where = find.order[backs]
         at = rank[where]
-        rows.fill(at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where])
+        rows.fill(
+            at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where]
+        )
         self._locate(rows, at, where, x)
         self._others(rows, rank, find.order[others], x)
         return rows.expand()
 
     def _outs(
-        self, rows: Rows, rank: Array, find: Latest, x: _Placed, outs: Array, bios: Array, va: Array, owner: Array
+        self,
+        rows: Rows,
+        rank: Array,
+        find: Latest,
+        x: _Placed,
+        outs: Array,
+        bios: Array,
+        va: Array,
+        owner: Array,
     ) -> None:
         where = find.order[outs]
         at, e = rank[where], x.events
@@ -251,7 +276,13 @@ class Reconstruction:
         if not len(at):
             return
         which = x.device[bio]
-        rows.fill(at, dev=self._slots.devs[which], swap_type=self._slots.types[which], slot=x.slot[bio], pages=x.pages[bio])
+        rows.fill(
+            at,
+            dev=self._slots.devs[which],
+            swap_type=self._slots.types[which],
+            slot=x.slot[bio],
+            pages=x.pages[bio],
+        )
         if self._inferred:
             rows.flag(at, Confidence.SLOT)
         self.seen["slots"] += len(at)
@@ -268,7 +299,10 @@ class Reconstruction:
         va = np.where(find.first_alloc[allocs], _page(e.value[order[fault]]), -1)
         reads = ins[e.kind[order[ins]] == RawKind.BIO_READ]
         fault, first = find.fault_of(reads)
-        reads, fault = reads[~first & (fault >= find.start[reads])], fault[~first & (fault >= find.start[reads])]
+        reads, fault = (
+            reads[~first & (fault >= find.start[reads])],
+            fault[~first & (fault >= find.start[reads])],
+        )
         origin = find.latest_first_alloc[reads]
         reads, origin = reads[origin > fault], origin[origin > fault]
         none = np.full(len(reads), -1, np.int64)

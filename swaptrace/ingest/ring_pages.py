@@ -17,7 +17,11 @@ from swaptrace.model.errors import InputError
 __all__ = ["PageLayout", "Records", "decode_pages", "parse_header_page"]
 
 Array = NDArray[Any]
-_PADDING, _TIME_EXTEND, _TIME_STAMP = 29, 30, 31  # type_len values; below them it is a size in words, 0: size follows
+_PADDING, _TIME_EXTEND, _TIME_STAMP = (
+    29,
+    30,
+    31,
+)  # type_len values; below them it is a size in words, 0: size follows
 _MISSED, _MISSED_STORED = 1 << 31, 1 << 30  # RB_MISSED_EVENTS, RB_MISSED_STORED in the commit word
 _ABSOLUTE_LOW = (1 << 59) - 1  # an absolute time stamp has 59 bits; the upper ones come from the page's time
 
@@ -34,14 +38,22 @@ class PageLayout:
 
 def parse_header_page(text: str) -> PageLayout:
     """Parse tracefs ``events/header_page``. Raises :class:`InputError` for layouts that no kernel has."""
-    fields = {m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"(\w+);\s*offset:(\d+);\s*size:(\d+);", text)}
+    fields = {
+        m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"(\w+);\s*offset:(\d+);\s*size:(\d+);", text)
+    }
     try:
         (commit_at, commit_size), (data_at, data_size) = fields["commit"], fields["data"]
     except KeyError as error:
         raise InputError("header_page of the recording is damaged.", f"It has no field {error}.") from error
     layout = PageLayout(commit_at, commit_size, data_at, data_at + data_size)
     good = layout.page & (layout.page - 1) == 0 and 4096 <= layout.page <= 1 << 20
-    if not good or commit_size not in (4, 8) or commit_at % 4 or data_at % 4 or commit_at + commit_size > data_at:
+    if (
+        not good
+        or commit_size not in (4, 8)
+        or commit_at % 4
+        or data_at % 4
+        or commit_at + commit_size > data_at
+    ):
         raise InputError("header_page of the recording is damaged.", f"{layout} is impossible.")
     return layout
 
@@ -66,7 +78,11 @@ def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
     commit = words[layout.commit_at // 4 :: per_page].astype(np.int64)
     end = layout.data_at + (commit & 0xFFFFF)
     if bool((end > layout.page).any()):
-        raise InputError("a ring-buffer page is corrupt.", "Its counter says that it holds more than a page.", "Copy or record it again.")
+        raise InputError(
+            "a ring-buffer page is corrupt.",
+            "Its counter says that it holds more than a page.",
+            "Copy or record it again.",
+        )
     lane, position = np.arange(pages), np.full(pages, layout.data_at, np.int64)
     empty = end <= position
     lane, position = lane[~empty], position[~empty]
@@ -87,12 +103,18 @@ def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
         sized = kind == 0
         header = np.where(sized, 8, 4)
         body = np.where(sized, following.astype(np.int64) - 4, kind.astype(np.int64) << 2)
-        body = np.where(is_data, body, np.where((kind == _PADDING) & (delta > 0), following.astype(np.int64), 4))
+        body = np.where(
+            is_data, body, np.where((kind == _PADDING) & (delta > 0), following.astype(np.int64), 4)
+        )
         body = np.where((kind == _PADDING) & (delta == 0), layout.page, body)  # the rest of the page is empty
         stop = position + header + body
         stopped = end[lane]
         if bool((is_data & ((stop > stopped) | (body < 4))).any()):
-            raise InputError("a ring-buffer page is corrupt.", "An event reaches beyond its page.", "Copy or record it again.")
+            raise InputError(
+                "a ring-buffer page is corrupt.",
+                "An event reaches beyond its page.",
+                "Copy or record it again.",
+            )
         found.append((base + header)[is_data])
         sizes.append(body[is_data])
         times.append(now[is_data])
@@ -102,7 +124,13 @@ def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
     at, size, ts = (np.concatenate(p) if p else np.zeros(0, np.int64) for p in (found, sizes, times))
     order = np.argsort(at, kind="stable")
     missed = (commit & _MISSED) != 0
-    return Records(at[order], size[order], ts[order].astype(np.uint64), int(missed.sum()), _counted(words, commit, end, layout))
+    return Records(
+        at[order],
+        size[order],
+        ts[order].astype(np.uint64),
+        int(missed.sum()),
+        _counted(words, commit, end, layout),
+    )
 
 
 def _counted(words: NDArray[np.uint32], commit: Array, end: Array, layout: PageLayout) -> int:

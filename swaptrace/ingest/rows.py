@@ -91,4 +91,6 @@ class Rows:
             other._column(name)
         seq = np.concatenate([self.seq, other.seq])
         order = np.argsort(seq, kind="stable")
-        return Rows({n: np.concatenate([v, other.columns[n]])[order] for n, v in self.columns.items()}, seq[order])
+        return Rows(
+            {n: np.concatenate([v, other.columns[n]])[order] for n, v in self.columns.items()}, seq[order]
+        )
