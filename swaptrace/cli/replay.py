@@ -40,10 +40,13 @@ def replay(
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.compare.select import metric_names
     from swaptrace.model.errors import UsageError
+    from swaptrace.model.files import check_folder
 
     if not policies:
         raise UsageError("no policy given.", "", "Name one with -p; see them with: swaptrace policies list")
     resolved = resolve_all(policies)
+    if output is not None:
+        check_folder(output)  # before the replay, not after it
     opened = open_traces(traces)
     metric_names([], metrics or [])  # a misspelt pattern is found before the replay, not after it
     for trace in opened:

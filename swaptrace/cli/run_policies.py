@@ -11,7 +11,7 @@ from swaptrace.cli.options import command_line, progress
 if TYPE_CHECKING:
     from swaptrace.model.report import Report
     from swaptrace.model.trace import Trace
-    from swaptrace.policies.registry import Policy
+    from swaptrace.policies.policy import Policy
 
 __all__ = ["open_traces", "replay_all", "resolve_all"]
 

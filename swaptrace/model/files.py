@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from swaptrace.model.errors import PermissionDenied
 
-__all__ = ["write_atomically"]
+__all__ = ["check_folder", "write_atomically"]
+
+
+def check_folder(path: Path) -> None:
+    """Raise :class:`PermissionDenied` if no file can be made in the folder ``path``; makes nothing."""
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        why = f"{nearest} is not a directory."
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        why = f"{nearest} is not writable."
+    else:
+        return
+    raise PermissionDenied(f"cannot write into {path}.", why, "Choose another place with -o.")
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -18,5 +31,8 @@ def write_atomically(path: Path, text: str) -> None:
         temporary.write_text(text)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise PermissionDenied(f"cannot write {path}.", error.strerror or str(error), "Choose another place with -o.") from error
+        with suppress(OSError):
+            temporary.unlink()
+        raise PermissionDenied(
+            f"cannot write {path}.", error.strerror or str(error), "Choose another place with -o."
+        ) from error

@@ -32,9 +32,7 @@ def report_paths(reports: Sequence[Report], trace: Path, folder: Path) -> list[P
     """Return the path of each report; equal slugs of different specs get the start of their sha256."""
     slugs = [slug(report.policy.name) for report in reports]
     unique = [
-        name
-        if slugs.count(name) == 1
-        else f"{name}-{hashlib.sha256(report.policy.name.encode()).hexdigest()[:8]}"
+        name if slugs.count(name) == 1 else f"{name}-{hashlib.sha256(report.policy.name.encode()).hexdigest()[:8]}"
         for name, report in zip(slugs, reports, strict=True)
     ]
     return [folder / f"{trace.stem}.{name}.json" for name in unique]

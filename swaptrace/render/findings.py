@@ -21,9 +21,7 @@ def text_findings(trace: Trace, found: Findings) -> str:
     verdict = f"{len(found.violations)} rules broken" if found.violations else "valid"
     if len(found.violations) == 1:
         verdict = "1 rule broken"
-    lines.append(
-        f"{trace.path}: {verdict}, {format_count(trace.rows)} events, sha256:{trace.meta.digest[:8]}"
-    )
+    lines.append(f"{trace.path}: {verdict}, {format_count(trace.rows)} events, sha256:{trace.meta.digest[:8]}")
     return "\n".join(lines) + "\n"
 
 

@@ -49,11 +49,7 @@ def _blocks(cells: Sequence[Cells], heads: Sequence[str]) -> list[str]:
     """Return one block of lines for each kind of figure that occurs, each after an empty line."""
     lines: list[str] = []
     for kind in _KINDS:
-        rows = [
-            _Line(c.label, (*c.values, *c.deltas, *c.marks), "".join(c.ranges))
-            for c in cells
-            if c.kind == kind
-        ]
+        rows = [_Line(c.label, (*c.values, *c.deltas, *c.marks), "".join(c.ranges)) for c in cells if c.kind == kind]
         if rows:
             lines += [
                 "",
@@ -82,9 +78,7 @@ def _block(head: _Line, rows: Sequence[_Line]) -> list[str]:
     room = min(left + 1, MAIL_WIDTH - rest - (ranges if inline else 0))
     out: list[str] = []
     for line in lines:
-        numbers = "".join(
-            f"  {text:>{width}}" for text, width in zip(line.columns[1:], widths[1:], strict=True)
-        )
+        numbers = "".join(f"  {text:>{width}}" for text, width in zip(line.columns[1:], widths[1:], strict=True))
         gap = room - len(line.label) - len(line.columns[0])
         if gap < 1:  # a name too long for its line keeps it for itself
             out.append(line.label)

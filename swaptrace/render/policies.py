@@ -8,11 +8,12 @@ from dataclasses import asdict
 
 from swaptrace.policies.info import PolicyInfo
 from swaptrace.render.document import json_text
+from swaptrace.render.provenance import entry
 from swaptrace.render.text import table
 
 __all__ = ["json_policies", "json_policy", "text_policies", "text_policy"]
 
-_WIDTH = 80
+_WIDTH = 100
 
 
 def text_policies(infos: Sequence[PolicyInfo]) -> str:
@@ -39,28 +40,26 @@ def json_policy(info: PolicyInfo) -> str:
 
 def text_policy(info: PolicyInfo) -> str:
     """Return one policy as a page of text; every figure of it is a rule that a test can be written from."""
-    lines = [info.name, *_wrap(info.summary), "", *_wrap(f"spec    {info.spec}", hang=8)]
-    lines += [f"layout  {info.layout}", *_wrap(f"path    {' -> '.join(info.path) or 'none'}", hang=8)]
-    lines += [f"needs   {', '.join(info.requires) or 'nothing'}"]
-    if info.state_per_slot:
-        lines += ["", *table([list(row) for row in info.state_per_slot], ["state", "bytes"], left=(0, 1))]
-    if info.lookups:
-        lines += [
-            "",
-            *table([list(row) for row in info.lookups], ["op", "lookups", "cache lines"], left=(0, 1, 2)),
-        ]
+    lines = [f"{info.name}: {info.summary}" if info.summary else info.name, ""]
+    lines += entry("spec", info.spec, _WIDTH)
+    lines += entry("layout", info.layout, _WIDTH)
+    lines += entry("path", " -> ".join(info.path) or "none", _WIDTH)
+    lines += entry("needs", ", ".join(info.requires) or "nothing", _WIDTH)
     if info.params:
-        rows = [[p.stage, p.name, p.default, p.unit, p.doc] for p in info.params]
-        lines += ["", *table(rows, ["of", "parameter", "default", "unit", "meaning"], left=(0, 1, 2, 3, 4))]
+        rows = [[p.stage, p.name, p.value, p.default, p.unit, p.doc] for p in info.params]
+        heads = ["of", "parameter", "value", "default", "unit", "meaning"]
+        lines += ["", *table(rows, heads, left=range(6), wrap=50)]
+    if info.state_per_slot:
+        lines += ["", *table([list(row) for row in info.state_per_slot], ["state", "bytes"], left=(0, 1), wrap=70)]
+    if info.lookups:
+        lines += ["", *table([list(row) for row in info.lookups], ["op", "lookups", "cache lines"], (0, 1, 2), wrap=36)]
     for title, texts in (("assumptions", info.assumptions), ("references", info.references)):
         if texts:
             lines += ["", title]
             for text in texts:
-                lines += _wrap(f"* {text}", hang=2)
+                lines += textwrap.wrap(
+                    f"* {text}", _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+                )
+    for component, rule in info.rules:
+        lines += ["", f"rules of {component}", *(f"  {line}".rstrip() for line in rule.splitlines())]
     return "\n".join(lines) + "\n"
-
-
-def _wrap(text: str, hang: int = 0) -> list[str]:
-    return textwrap.wrap(
-        text, _WIDTH, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
-    )

@@ -11,7 +11,7 @@ from swaptrace.model.report import Report
 from swaptrace.model.units import format_count, format_seconds
 from swaptrace.render.cells import INFERRED
 
-__all__ = ["MAIL_WIDTH", "footnotes", "header", "names", "reproduce", "reproduce_command"]
+__all__ = ["MAIL_WIDTH", "entry", "footnotes", "header", "names", "reproduce", "reproduce_command"]
 
 MAIL_WIDTH = 72
 _KEY = 8  # columns of the keys on the left
@@ -31,8 +31,8 @@ def header(reports: Sequence[Report], notes: Sequence[str] = (), width: int = MA
     """
     trace = reports[0].trace
     lines = [
-        *_entry("trace", f"{trace.name}  sha256:{trace.sha256[:8]}", width),
-        *_entry(
+        *entry("trace", f"{trace.name}  sha256:{trace.sha256[:8]}", width),
+        *entry(
             "",
             f"{format_count(trace.events)} events, {format_seconds(trace.span_ns)}, {_origin(reports[0])}",
             width,
@@ -40,19 +40,15 @@ def header(reports: Sequence[Report], notes: Sequence[str] = (), width: int = MA
     ]
     for key, report in zip(names(len(reports)), reports, strict=True):
         policy = report.policy
-        lines += _entry(key, policy.name, width)
+        lines += entry(key, policy.name, width)
         if policy.spec != policy.name:
-            lines += _entry("", f"= {policy.spec}", width)
+            lines += entry("", f"= {policy.spec}", width)
     costs = {report.cost.sha256: report.cost.preset for report in reports}
-    lines += _entry(
-        "cost", " and ".join(f"{preset}  sha256:{sha[:8]}" for sha, preset in costs.items()), width
-    )
+    lines += entry("cost", " and ".join(f"{preset}  sha256:{sha[:8]}" for sha, preset in costs.items()), width)
     tool = reports[0].tool
-    lines += _entry(
-        "tool", f"{tool.name} {tool.version}, engine {tool.engine}, seed {reports[0].seed}", width
-    )
+    lines += entry("tool", f"{tool.name} {tool.version}, engine {tool.engine}, seed {reports[0].seed}", width)
     for text in _warnings(reports, notes):
-        lines += _entry("warning", text, width)
+        lines += entry("warning", text, width)
     return lines
 
 
@@ -78,11 +74,9 @@ def _warnings(reports: Sequence[Report], notes: Sequence[str]) -> list[str]:
     return out
 
 
-def _entry(key: str, text: str, width: int) -> list[str]:
+def entry(key: str, text: str, width: int) -> list[str]:
     """Return ``key  text``, continued below: broken at spaces, in a spec after ``+`` or ``,``."""
-    breakable = re.sub(
-        r"([+,])(?=[a-z_])", "\\1\x00", text
-    )  # textwrap breaks at spaces only: mark the other places
+    breakable = re.sub(r"([+,])(?=[a-z_])", "\\1\x00", text)  # textwrap breaks at spaces only: mark the other places
     room = width - _KEY
     lines: list[str] = []
     for word in breakable.split(" "):
@@ -109,8 +103,7 @@ def footnotes(texts: Sequence[str], reports: Sequence[Report], width: int = MAIL
         when = reports[0].options.get("free_inference", "latest")
         count = " or ".join(format_count(n) for n in counts)
         out.append(
-            f"{INFERRED} : depends on {count} slot frees that no event showed,"
-            f" placed at the {when} possible moment"
+            f"{INFERRED} : depends on {count} slot frees that no event showed, placed at the {when} possible moment"
         )
     return [line for text in out for line in textwrap.wrap(text, width, subsequent_indent="    ")]
 
@@ -143,9 +136,7 @@ def reproduce(args: Sequence[str], width: int = MAIL_WIDTH) -> list[str]:
             continue
         lines[-1] += " \\"
         lines.append("    " + word)
-        while (
-            len(lines[-1]) > width - 2
-        ):  # one word wider than the line: a backslash at its end joins it seamlessly
+        while len(lines[-1]) > width - 2:  # one word wider than the line: a backslash at its end joins it seamlessly
             cut = max(lines[-1].rfind(mark, 6, width - 3) for mark in ",+/") + 1 or width - 2
             lines[-1:] = [lines[-1][:cut] + "\\", lines[-1][cut:]]
     return lines

@@ -44,10 +44,7 @@ def json_columns() -> str:
 def text_metrics() -> str:
     """Return every metric with unit, good direction, kind and definition."""
     rows = [[m.name, m.unit, m.better, m.kind, m.doc] for m in METRICS]
-    return (
-        "\n".join(table(rows, ["metric", "unit", "better", "kind", "definition"], left=(0, 1, 2, 3, 4)))
-        + "\n"
-    )
+    return "\n".join(table(rows, ["metric", "unit", "better", "kind", "definition"], left=(0, 1, 2, 3, 4))) + "\n"
 
 
 def json_metrics() -> str:

@@ -18,8 +18,13 @@ _WIDTH = 100  # of the lines around the table; the table itself is as wide as it
 _HEAD = 14  # a policy's own name heads its column up to this length, its key (base, test) beyond
 
 
-def table(rows: Sequence[Sequence[str]], heads: Sequence[str], left: Sequence[int] = (0,)) -> list[str]:
-    """Return the lines of a plain table; columns in ``left`` are left-aligned, the others right-aligned."""
+def table(
+    rows: Sequence[Sequence[str]], heads: Sequence[str], left: Sequence[int] = (0,), wrap: int | None = None
+) -> list[str]:
+    """Return the lines of a plain table; columns in ``left`` are left-aligned, the others right-aligned.
+
+    ``wrap`` is the width at which words in the last column go on below; without it nothing is wrapped.
+    """
     align = ["left" if i in left else "right" for i in range(len(heads))]
     text = tabulate(
         rows,
@@ -27,6 +32,7 @@ def table(rows: Sequence[Sequence[str]], heads: Sequence[str], left: Sequence[in
         tablefmt="plain",
         colalign=align if rows else None,
         disable_numparse=True,
+        maxcolwidths=None if wrap is None or not rows else [*[None] * (len(heads) - 1), wrap],
     )
     return [line.rstrip() for line in text.splitlines()]
 
@@ -45,11 +51,7 @@ def text_diff(diffs: Sequence[Diff], *, trace: str = "") -> str:
     rows: list[list[str]] = []
     for found in zip(*(each.rows for each in diffs), strict=True):
         cells = row_cells(found)
-        pairs = [
-            text
-            for triple in zip(cells.values[1:], cells.deltas, cells.marks, strict=True)
-            for text in triple
-        ]
+        pairs = [text for triple in zip(cells.values[1:], cells.deltas, cells.marks, strict=True) for text in triple]
         ranges = " ".join(text or "-" for text in cells.ranges) if any(cells.ranges) else ""
         rows.append([cells.label, cells.values[0], *pairs, f"{cells.kind} {ranges}".rstrip()])
     columns = ["metric", heads[0], *(text for head in heads[1:] for text in (head, "delta", "")), "kind"]

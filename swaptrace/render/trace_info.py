@@ -45,9 +45,7 @@ def _head(trace: Trace, found: Summary) -> list[str]:
         ("kernel", meta.kernel or "unknown"),
         (
             "recorder",
-            " ".join(
-                filter(None, (meta.recorder or "unknown", meta.tier, f"({meta.tool})" if meta.tool else ""))
-            ),
+            " ".join(filter(None, (meta.recorder or "unknown", meta.tier, f"({meta.tool})" if meta.tool else ""))),
         ),
         ("command", meta.command),
         ("cpus", str(meta.cpus) if meta.cpus else ""),
@@ -82,9 +80,7 @@ def _size(device: SwapDevice) -> str:
 
 
 def _capabilities(trace: Trace) -> list[str]:
-    return table(
-        [[str(c), str(trace.meta.sight(c))] for c in Capability], ["capability", "seen"], left=(0, 1)
-    )
+    return table([[str(c), str(trace.meta.sight(c))] for c in Capability], ["capability", "seen"], left=(0, 1))
 
 
 def _counts(found: Summary) -> list[str]:
@@ -97,8 +93,7 @@ def _counts(found: Summary) -> list[str]:
     large = {order: pages for order, pages in sorted(found.orders.items()) if order}
     if large:
         lines.append(
-            "large folios, pages swapped out: "
-            + ", ".join(f"order {o} {format_count(n)}" for o, n in large.items())
+            "large folios, pages swapped out: " + ", ".join(f"order {o} {format_count(n)}" for o, n in large.items())
         )
     if found.shmem:
         lines.append(f"shmem pages swapped out: {format_count(found.shmem)}")
@@ -172,9 +167,7 @@ def json_info(trace: Trace, found: Summary, owners: int) -> str:
             "events": found.events,
             "first_ts": found.first_ts,
             "span_ns": found.span_ns,
-            "counts": [
-                {"kind": k, "backend": b or None, "events": n} for (k, b), n in sorted(found.counts.items())
-            ],
+            "counts": [{"kind": k, "backend": b or None, "events": n} for (k, b), n in sorted(found.counts.items())],
             "orders": {str(order): pages for order, pages in sorted(found.orders.items())},
             "shmem_pages": found.shmem,
             "lifetime_ns": quantiles(found.lifetime),
