@@ -12,9 +12,9 @@ from pathlib import Path
 from swaptrace.capture.backends import Backend, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
 from swaptrace.capture.swaps import read_swaps
-from swaptrace.capture.vmstat import event_counters, read_vmstat, swap_items
+from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
 from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run
-from swaptrace.model.errors import CapabilityError, PermissionDenied, SwaptraceError
+from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError
 from swaptrace.model.meta import SwapDevice, TraceMeta
 
 __all__ = ["buffer_default_kib", "record_live", "swap_areas"]
@@ -42,7 +42,8 @@ def record_live(
     ``owner`` adds the events that tell whose page it is (more events; tier T1). ``progress(done, total)``
     follows the conversion.
 
-    Errors: :class:`CapabilityError` (no swap area, no such event), :class:`PermissionDenied`,
+    Errors: :class:`InputError` (nothing was swapped), :class:`CapabilityError` (no swap area, no such event),
+    :class:`PermissionDenied`,
     :class:`UsageError` (unknown command, cgroup or backend). If the conversion fails, the raw recording stays
     beside ``out`` and the error says where.
     """
@@ -58,6 +59,7 @@ def record_live(
     try:
         plan = Plan(scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
         meta, recorded = _record(plan, chosen, job, notes)
+        _require_swapping(meta)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -114,6 +116,18 @@ def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...]) -> t
         notes=(*notes, *result.notes, *_remarks(plan, job.cgroup, ending)),
     )
     return meta, result
+
+
+def _require_swapping(meta: TraceMeta) -> None:
+    """Raise :class:`InputError` if the kernel counted no page: an empty trace answers nothing."""
+    if not any(
+        meta.vmstat_after[item] - meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before
+    ):
+        raise InputError(
+            "nothing was swapped during the recording; no trace was written.",
+            "/proc/vmstat counts no page that went out or came in.",
+            "Record for longer, or give the command less memory: --cgroup with a memory limit.",
+        )
 
 
 def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:

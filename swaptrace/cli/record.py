@@ -34,7 +34,7 @@ recorded, because all share the slots of a swap area; --cgroup chooses where CMD
 
 Exit codes: 0 recorded, also if CMD failed (its status is shown and kept in the trace) or if Ctrl-C ended a
 recording that had no other end; 130 if Ctrl-C cut CMD or --duration short: what was recorded until then is
-kept. 2 usage, 3 unreadable input, 4 no swap area or no such kernel event, 5 permission.
+kept. 2 usage, 3 unreadable input or nothing was swapped, 4 no swap area or no such event, 5 permission.
 """
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,7 @@ from swaptrace.model.trace import Trace
 pytestmark = pytest.mark.live
 WORKLOAD = Path(__file__).parent / "workload.py"
 COLUMNS = ("ts", "kind", "backend", "swap_type", "slot", "va", "owner_tgid", "memcg", "order")
-PAGES = (
-    24 << 8
-)  # 24 MiB of every test; with the interpreter and the cgroup of 64 MiB all of it can be paged out
+PAGES = 24 << 8  # 24 MiB of every test; with the interpreter and the cgroup of 64 MiB all of it can be paged out
 
 
 def swaptrace(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -36,12 +35,16 @@ def work(witness: Path, *, pages: int = PAGES, huge: bool = False) -> list[str |
     return ["--", sys.executable, WORKLOAD, str(pages), "huge" if huge else "small", witness]
 
 
+def swap_a_little(then: str) -> list[str]:
+    """A command that swaps 1 MiB out, and goes on as the shell command ``then``."""
+    code = "import mmap, os; m = mmap.mmap(-1, 1 << 20, flags=34); m[:] = os.urandom(1 << 20); m.madvise(21)"
+    return ["sh", "-c", f"{sys.executable} -c '{code}'; {then}"]
+
+
 def recorded(out: Path, *words: str | Path) -> Trace:
     done = swaptrace("record", "-o", out, *words)
     assert done.returncode == 0, done.stderr
-    assert [
-        path.name for path in out.parent.iterdir() if path.name.startswith(".")
-    ] == []  # no raw recording left
+    assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []  # no raw recording left
     return Trace(out)
 
 
@@ -104,9 +107,7 @@ def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path)
     trace = recorded(tmp_path / "t.parquet", "--owner", "--cgroup", limited, *work(tmp_path / "witness"))
     rows = assert_counts(trace)
     out = np.flatnonzero((rows["kind"] == Kind.SWAP_OUT) & (rows["slot"] >= 0) & (rows["va"] >= 0))
-    last = dict(
-        zip(rows["va"][out].tolist(), rows["slot"][out].tolist(), strict=True)
-    )  # the last swap-out wins
+    last = dict(zip(rows["va"][out].tolist(), rows["slot"][out].tolist(), strict=True))  # the last swap-out wins
     held = pagemap(tmp_path / "witness")
     wrong = known = 0
     for address, _, slot, zero in held[held[:, 3] == 0].tolist():
@@ -168,56 +169,42 @@ def test_the_dry_run_can_be_pasted(zram: Path, limited: Path, tmp_path: Path, ha
 @pytest.mark.parametrize("backend", ["tracefs", "perf"])
 def test_ctrl_c_keeps_what_was_recorded(zram: Path, tmp_path: Path, backend: str) -> None:
     out = tmp_path / "t.parquet"
-    line: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "swaptrace",
-        "record",
-        "-o",
-        out,
-        "--backend",
-        backend,
-        "--",
-        "sleep",
-        "60",
-    ]
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL)
-    wait_for_child(process.pid, "sleep")
+    command = [sys.executable, "-m", "swaptrace", "record", "-o", str(out), "--backend", backend, "--"]
+    process = subprocess.Popen([*command, *swap_a_little("exec sleep 60")], stdout=subprocess.DEVNULL)
+    wait_until(lambda: "sleep" in children(process.pid))
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
+    assert process.wait(30) == 130
     assert Trace(out).meta.interrupted
-
-
-def wait_for_child(parent: int, name: str) -> None:
-    """Wait until ``parent`` runs a program called ``name``: the recording is on."""
-    for _ in range(500):
-        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-            if Path(f"/proc/{child}/comm").read_text().strip() == name:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"{name} did not start")
+    assert (columns(Trace(out))["kind"] == Kind.SWAP_OUT).any()
 
 
 def test_an_open_recording_ends_well_with_ctrl_c(zram: Path, tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "swaptrace", "record", "-o", out], stdout=subprocess.DEVNULL
-    )
-    wait_for_instance(process.pid)
+    process = subprocess.Popen([sys.executable, "-m", "swaptrace", "record", "-o", out], stdout=subprocess.DEVNULL)
+    wait_until(lambda: is_tracing(process.pid))
+    subprocess.run(swap_a_little("true"), check=True)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     assert not Trace(out).meta.interrupted
 
 
-def wait_for_instance(pid: int) -> None:
-    """Wait until the recorder ``pid`` traces."""
-    switch = Path(f"/sys/kernel/tracing/instances/swaptrace-{pid}/tracing_on")
+def wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(500):
-        if switch.exists() and switch.read_text().strip() == "1":
+        if condition():
             return
         time.sleep(0.02)
     raise AssertionError("the recorder did not start")
+
+
+def children(parent: int) -> list[str]:
+    """Return the names of the programs that ``parent`` runs."""
+    pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids]
+
+
+def is_tracing(pid: int) -> bool:
+    switch = Path(f"/sys/kernel/tracing/instances/swaptrace-{pid}/tracing_on")
+    return switch.exists() and switch.read_text().strip() == "1"
 
 
 def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: Path) -> None:
@@ -225,18 +212,18 @@ def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: P
         [sys.executable, "-m", "swaptrace", "record", "-o", tmp_path / "killed.parquet"],
         stdout=subprocess.DEVNULL,
     )
-    wait_for_instance(process.pid)
+    wait_until(lambda: is_tracing(process.pid))
     process.kill()
     process.wait()
     stale = Path(f"/sys/kernel/tracing/instances/swaptrace-{process.pid}")
     assert stale.exists()
-    done = swaptrace("record", "-o", tmp_path / "next.parquet", "--", "true")
+    done = swaptrace("record", "-o", tmp_path / "next.parquet", "--", *swap_a_little("true"))
     assert done.returncode == 0, done.stderr
     assert not stale.exists()
 
 
 def test_a_failing_command_is_shown_and_the_trace_kept(zram: Path, tmp_path: Path) -> None:
-    done = swaptrace("record", "-o", tmp_path / "t.parquet", "--", "sh", "-c", "exit 7")
+    done = swaptrace("record", "-o", tmp_path / "t.parquet", "--", *swap_a_little("exit 7"))
     assert done.returncode == 0
     assert "the command ended with status 7" in done.stdout
     assert "swaptrace info" in done.stdout
@@ -258,6 +245,13 @@ def test_loss_is_counted_and_shown(zram: Path, limited: Path, tmp_path: Path) ->
     trace = Trace(tmp_path / "t.parquet")
     assert trace.meta.lost_total > 0
     assert "larger --buffer" in done.stdout
+
+
+def test_an_idle_recording_says_so(zram: Path, tmp_path: Path) -> None:
+    done = swaptrace("record", "-o", tmp_path / "t.parquet", "--", "true")
+    assert done.returncode == 3
+    assert "nothing was swapped" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_swap_there_is_a_next_step(machine: None, tmp_path: Path) -> None:
