@@ -34,7 +34,7 @@ class LoopLog:
     def feed(self, op: Bytes, unit: Ints32) -> FlashResult:
         """Run ops in order; as :meth:`FlashLog.feed`, for contiguous read-only columns."""
         n, g = len(op), self.geometry
-        hit, absorbed = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        hit, absorbed, address = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.full(n, -1, np.int64)
         buffered, live, segments = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int8)
         if n:
             self._where = grown(self._where, int(unit.max()) + 1, -1)
@@ -47,7 +47,7 @@ class LoopLog:
             out, gc = np.empty(room, np.int32), np.zeros(room, np.bool_)
             dead_at, dead_segment = np.empty(dead_room, np.int64), np.empty(dead_room, np.int32)
             done = _walk(
-                done, op, unit, hit, absorbed, buffered, live, segments, at, page, out, gc, dead_at,
+                done, op, unit, hit, address, absorbed, buffered, live, segments, at, page, out, gc, dead_at,
                 dead_segment, g.segment_pages, g.buffer_pages, g.reserve, self._where, self._queue,
                 self._held, self._live, self._free, self._carry, self._state,
             )  # fmt: skip
@@ -62,17 +62,17 @@ class LoopLog:
                 raise all_live(g)
         stream = (np.concatenate(column) for column in zip(*written, strict=True))
         return FlashResult(
-            hit, absorbed, buffered, live, segments, *stream,
+            hit, address, absorbed, buffered, live, segments, *stream,
             *(np.concatenate(column) for column in zip(*died, strict=True)),
         )  # fmt: skip
 
 
 @loop
-def _walk(  # noqa: PLR0917
-    start: int, ops: Bytes, units: Ints32, hit: Bools, absorbed: Bools, buffered: Ints32, live_change: Ints32,
-    segments: Ints8, at: Ints, page: Ints, out: Ints32, gc: Bools, dead_at: Ints, dead_segment: Ints32,
-    segment_pages: int, buffer_pages: int, reserve: int, where: Ints32, queue: Ints32, held: Ints32,
-    live: Ints32, free: Ints32, carry: Ints32, state: Ints,
+def _walk(
+    start: int, ops: Bytes, units: Ints32, hit: Bools, address: Ints, absorbed: Bools, buffered: Ints32,
+    live_change: Ints32, segments: Ints8, at: Ints, page: Ints, out: Ints32, gc: Bools, dead_at: Ints,
+    dead_segment: Ints32, segment_pages: int, buffer_pages: int, reserve: int, where: Ints32, queue: Ints32,
+    held: Ints32, live: Ints32, free: Ints32, carry: Ints32, state: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops from ``start``; return where it stopped, with the reason in ``state``.
 
@@ -97,6 +97,8 @@ def _walk(  # noqa: PLR0917
             break
         if op == 2:
             hit[i] = old < -1
+            if old >= 0:
+                address[i] = old
             continue
         if op == 0 and pages + 1 >= buffer_pages and k + segment_pages > len(at):
             reason = 0

@@ -13,7 +13,7 @@ from collections import deque
 import numpy as np
 
 from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry, all_live, refuse_absent
-from swaptrace.kernels.tables import Bytes, Ints, Ints8, Ints32, grown
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32, grown
 
 __all__ = ["VectorLog"]
 
@@ -43,16 +43,14 @@ class VectorLog:
             self._copy = grown(self._copy, int(unit.max()) + 1, NO_COPY)
             self._address = grown(self._address, int(unit.max()) + 1, -1)
         starts = range(0, max(len(op), 1), self.chunk)
-        return FlashResult.joined(
-            [self._feed(op[a : a + self.chunk], unit[a : a + self.chunk]) for a in starts]
-        )
+        return FlashResult.joined([self._feed(op[a : a + self.chunk], unit[a : a + self.chunk]) for a in starts])
 
     def _feed(self, op: Bytes, unit: Ints32) -> FlashResult:
         n = len(op)
         copy, death, old_death, dropped = self._copies(op, unit)
         stores = np.flatnonzero(op == STORE)
         walk = _Walk(
-            self, unit, copy, np.where(op == FETCH, NO_COPY, copy), (op == STORE).view(np.int8),
+            self, unit, copy, op == FETCH, np.where(op == FETCH, NO_COPY, copy), (op == STORE).view(np.int8),
             np.concatenate([np.arange(-len(self._buffer), 0), stores]),
             np.concatenate([self._buffer, unit[stores]]),
             np.concatenate([old_death, death[stores]]),
@@ -118,13 +116,15 @@ class VectorLog:
 class _Walk:
     """The flushes of one chunk: from each to the next, then what they did to the ops."""
 
-    def __init__(  # noqa: PLR0917
-        self, log: VectorLog, unit: Ints32, copy: Ints32, ended: Ints32, stored: Ints8,
+    def __init__(
+        self, log: VectorLog, unit: Ints32, copy: Ints32, fetched: Bools, ended: Ints32, stored: Ints8,
         queue_store: Ints, queue_unit: Ints32, queue_death: Ints32,
     ) -> None:  # fmt: skip
         self.log = log
         self.unit = unit
         self.copy = copy
+        self.fetched = fetched
+        self.address = np.full(len(unit), -1, np.int64)
         self.ended = ended
         self.stored = stored
         self.queue_store = queue_store
@@ -149,6 +149,7 @@ class _Walk:
         while start < n:
             flush = self._next_flush(start)
             end = n if flush < 0 else flush + 1
+            self._read_device(start, end)
             self._die_on_device(start, end)
             if flush >= 0:
                 self._flush(flush)
@@ -169,6 +170,11 @@ class _Walk:
             missing -= int(change[-1])
         self.buffered = self.log.geometry.buffer_pages - missing
         return -1
+
+    def _read_device(self, start: int, end: int) -> None:
+        """Note where the copies are that the FETCHes in [start, end) read from the device."""
+        reads = np.flatnonzero(self.fetched[start:end] & (self.copy[start:end] < self.front)) + start
+        self.address[reads] = self.log._address[self.unit[reads]]
 
     def _die_on_device(self, start: int, end: int) -> None:
         """Let the copies on the device die that the ops [start, end) end."""
@@ -257,6 +263,7 @@ class _Walk:
         in_segment = np.tile(np.arange(size), len(flush_at))
         return FlashResult(
             hit=in_buffer & fetch,
+            address=self.address,
             absorbed=absorbed,
             buffered=buffered,
             live=live,

@@ -32,7 +32,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class FlashResult:
-    """What n ops did. The first five arrays have one element per op.
+    """What n ops did. The first six arrays have one element per op.
 
     The next four are the k pages written to the device, in order; the last two are the segments that became
     free, in order. Inside one op all segments become free before the first page is written.
@@ -40,6 +40,8 @@ class FlashResult:
 
     hit: Bools
     """FETCH: the unit was in the buffer."""
+    address: Ints
+    """FETCH: int64 address of the unit's copy on the device, -1 if it was in the buffer; -1 for other ops."""
     absorbed: Bools
     """STORE, DROP: the copy that died was in the buffer, so it never reached the device."""
     buffered: Ints32

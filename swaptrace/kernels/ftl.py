@@ -37,8 +37,8 @@ __all__ = ["RESERVE", "PageMappedFtl"]
 RESERVE = 3
 """Blocks beyond the spare ones: the open block and the two that the collector keeps free.
 
-With these a block that is not completely valid can always be found, even without spare blocks. On average three
-quarters of a block of them do serve as spare space, so small devices copy a little less than the closed
+With these a block that is not completely valid can always be found, even without spare blocks. On average
+three quarters of a block of them serve as spare space, so small devices copy a little less than the closed
 form says: 1 % less with 1000 blocks and 7 % spare, 2 % with 500.
 """
 

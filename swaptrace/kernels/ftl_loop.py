@@ -68,7 +68,7 @@ class LoopFtl:
 
 
 @loop
-def _walk(  # noqa: PLR0917
+def _walk(
     stream: Ints,
     block_pages: int,
     where: Ints32,

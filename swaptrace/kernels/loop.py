@@ -21,6 +21,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 
+from swaptrace.kernels.tables import scalars
 from swaptrace.model.errors import UsageError, closest
 
 __all__ = ["ENGINES", "Engine", "Loop", "engine_name", "loop", "using_engine"]
@@ -95,12 +96,8 @@ class Loop(Generic[P, R]):
         return self._compiled
 
     def interpreted(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function itself. Arrays go in as memoryviews: the same memory, Python ints at each access.
-
-        A scalar access through a memoryview takes 0.6 times that of an ndarray. Lists take 0.4, but each call
-        would copy every state array into a list and back.
-        """
-        views: list[Any] = [memoryview(cast(Any, a)) if isinstance(a, np.ndarray) else a for a in args]
+        """Run the function itself, on memoryviews of the arrays."""
+        views: list[Any] = [scalars(a) if isinstance(a, np.ndarray) else a for a in args]
         return self.python(*views, **kwargs)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ __all__ = [
     "Words16",
     "grown",
     "readable",
+    "scalars",
 ]
 
 Bools = npt.NDArray[np.bool_]
@@ -57,3 +58,11 @@ def readable(values: npt.ArrayLike, dtype: type[S]) -> npt.NDArray[S]:
     array = np.ascontiguousarray(values, dtype).view()
     array.flags.writeable = False
     return array
+
+
+def scalars(array: npt.NDArray[S]) -> memoryview:
+    """Return a view of the array through which Python ints are read and written.
+
+    A scalar access takes 0.6 times that of the ndarray; a list takes 0.4, but would have to be copied back.
+    """
+    return memoryview(cast(Any, array))

@@ -8,7 +8,8 @@ from swaptrace.model.errors import SpaceError
 class SlowPhysicalClusters:
     """`swaptrace.kernels.clusters`: lists of cluster numbers and sets of free slots."""
 
-    def __init__(self, slots: int, cpus: int, cluster: int) -> None:
+    def __init__(self, slots: int, cpus: int, cluster: int, spread: bool = False) -> None:
+        self.spread = spread
         self.cluster = cluster
         self.free_slots = [
             {slot for slot in range(first, min(first + cluster, slots)) if slot != 0}
@@ -63,7 +64,8 @@ class SlowPhysicalClusters:
             elif self.free_slots[c]:
                 self.nonfull.append(c)
         if self.free or self.nonfull:
-            c = self.free.pop(0) if self.free else self.nonfull.pop(0)
+            first, second = (self.free, self.nonfull) if self.spread else (self.nonfull, self.free)
+            c = first.pop(0) if first else second.pop(0)
             self.current[cpu] = c
             slot = min(self.free_slots[c])
             self.cursor[cpu] = slot + 1

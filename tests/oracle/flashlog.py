@@ -15,6 +15,7 @@ class SlowFlashLog:
         self.address: dict[int, int] = {}
         self.buffer: dict[int, None] = {}
         self.hits: list[bool] = []
+        self.addresses: list[int] = []
         self.absorbed: list[bool] = []
         self.gauges: list[tuple[int, int, int]] = []
         self.writes: list[tuple[int, int, int, bool]] = []
@@ -24,6 +25,7 @@ class SlowFlashLog:
         if op != "store" and unit not in self.buffer and unit not in self.address:
             raise ValueError(unit)
         self.hits.append(op == "fetch" and unit in self.buffer)
+        self.addresses.append(self.address.get(unit, -1) if op == "fetch" else -1)
         self.absorbed.append(op != "fetch" and unit in self.buffer)
         if op != "fetch":
             self._die(unit)

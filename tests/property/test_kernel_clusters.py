@@ -10,13 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.clusters_loop import LoopPhysical
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.virtual import VirtualClusters
+from swaptrace.kernels.virtual_lists import ListVirtual
+from swaptrace.kernels.virtual_loop import LoopVirtual
 from swaptrace.model.errors import SpaceError
-from tests.engines import ENGINES
+from tests.engines import COMPILED, ENGINES
 from tests.oracle.clusters import SlowPhysicalClusters, SlowVirtualClusters
 
 CPUS = 3
+FORMS = [pytest.param("numba", marks=COMPILED), "interpreted", "lists"]
 Ops = tuple[list[bool], list[int], list[int]]
 
 
@@ -50,18 +54,25 @@ def cuts(seed: int, n: int) -> list[int]:
 STREAMS = st.tuples(st.integers(0, 2**32), st.integers(1, 400), st.sampled_from([0.3, 0.9, 1.0]))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=150, deadline=None)
-@given(stream=STREAMS, slots=st.integers(2, 90), cluster=st.sampled_from([2, 5, 8, 40, 512]))
+@given(
+    stream=STREAMS,
+    slots=st.integers(2, 90),
+    cluster=st.sampled_from([2, 5, 8, 40, 512]),
+    spread=st.booleans(),
+)
 def test_physical_equals_reference(
-    engine: Engine, stream: tuple[int, int, float], slots: int, cluster: int
+    form: str, stream: tuple[int, int, float], slots: int, cluster: int, spread: bool
 ) -> None:
     seed, n, fill = stream
     free, unit, cpu = random_ops(seed, n, slots - 1, fill)
-    slow = SlowPhysicalClusters(slots, CPUS, cluster)
+    slow = SlowPhysicalClusters(slots, CPUS, cluster, spread)
     want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
-    with using_engine(engine):
-        fast = PhysicalClusters(slots, CPUS, cluster)
+    with using_engine("numba" if form == "numba" else "numpy"):
+        fast = PhysicalClusters(slots, CPUS, cluster, spread)
+        if form == "interpreted":
+            fast._device = LoopPhysical(slots, CPUS, cluster, spread)
         edges = cuts(seed, n)
         parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(edges)]
     assert np.concatenate([slot for slot, _ in parts]).tolist() == [slot for slot, _ in want]
@@ -69,18 +80,18 @@ def test_physical_equals_reference(
     assert (fast.used, fast.used_clusters) == (len(slow.slot_of), slow.used_clusters())
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=150, deadline=None)
 @given(stream=STREAMS, limit=st.integers(1, 90), cluster=st.sampled_from([2, 5, 8, 40, 512]))
-def test_virtual_equals_reference(
-    engine: Engine, stream: tuple[int, int, float], limit: int, cluster: int
-) -> None:
+def test_virtual_equals_reference(form: str, stream: tuple[int, int, float], limit: int, cluster: int) -> None:
     seed, n, fill = stream
     free, unit, cpu = random_ops(seed, n, limit, fill)
     slow = SlowVirtualClusters(cluster)
     want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
-    with using_engine(engine):
+    with using_engine("numba" if form == "numba" else "numpy"):
         fast = VirtualClusters(CPUS, cluster)
+        if form == "interpreted":
+            fast._space = LoopVirtual(CPUS, cluster)
         edges = cuts(seed, n)
         parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(edges)]
     for column in range(3):
@@ -123,7 +134,11 @@ def test_first_slots_of_a_32_gib_device() -> None:
 
 def test_storage_of_virtual_clusters_follows_the_live_ones() -> None:
     clusters = VirtualClusters(cpus=1, cluster=4)
-    for _ in range(50):
-        clusters.feed([False] * 400 + [True] * 400, [*range(400), *range(400)], [0] * 800)
-    assert clusters.allocated == 0
-    assert len(clusters._count) == 128  # of 5000 ever allocated
+    lists, walk = ListVirtual(1, 4), LoopVirtual(1, 4)
+    for form in (lists, walk):
+        clusters._space = form
+        for _ in range(50):
+            clusters.feed([False] * 400 + [True] * 400, [*range(400), *range(400)], [0] * 800)
+        assert clusters.allocated == 0
+    assert len(lists._free_of) == 100  # of 5000 ever allocated
+    assert len(walk._count) == 128  # the same, grown by doubling

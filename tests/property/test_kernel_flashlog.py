@@ -55,12 +55,11 @@ def feed_in_parts(log: Log, ops: list[tuple[int, int]], cuts: list[int]) -> Flas
 
 def assert_equal_to_reference(result: FlashResult, slow: SlowFlashLog) -> None:
     assert result.hit.tolist() == slow.hits
+    assert result.address.tolist() == slow.addresses
     assert result.absorbed.tolist() == slow.absorbed
     gauges = [np.cumsum(change).tolist() for change in (result.buffered, result.live, result.segments)]
     assert list(zip(*gauges, strict=True)) == slow.gauges
-    writes = zip(
-        result.at.tolist(), result.page.tolist(), result.unit.tolist(), result.gc.tolist(), strict=True
-    )
+    writes = zip(result.at.tolist(), result.page.tolist(), result.unit.tolist(), result.gc.tolist(), strict=True)
     assert list(writes) == slow.writes
     assert list(zip(result.dead_at.tolist(), result.dead_segment.tolist(), strict=True)) == slow.deaths
 
