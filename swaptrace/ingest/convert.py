@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-
 import numpy as np
 
 from swaptrace.ingest.detect import FORMATS, detect
@@ -26,9 +25,7 @@ from swaptrace.model.writer import TraceWriter
 __all__ = ["PREFIX_EVENTS", "convert"]
 
 Progress = Callable[[int, int], None]
-PREFIX_EVENTS = (
-    1 << 20
-)  # what a recording has, and which devices are swap, is judged from this many first events
+PREFIX_EVENTS = 1 << 20  # what a recording has, and which devices are swap, is judged from this many first events
 _SWAP = (Kind.SWAP_OUT, Kind.SWAP_IN, Kind.WRITEBACK)
 
 
@@ -44,11 +41,12 @@ def convert(
     """Read the recordings ``inputs``, write the trace ``out``, and return its header.
 
     ``fmt`` is one of :data:`swaptrace.ingest.detect.FORMATS` or ``auto``. ``devices`` are the swap areas; without them
-    those of ``base`` or of the recording count, else they are inferred. ``base`` is a header to complete (machine, command,
-    vmstat with the lines of /proc/vmstat in order). ``progress`` is called with bytes done and bytes in all. Several inputs,
-    which must be of one boot, are merged by time.
+    those of ``base`` or of the recording count, else they are inferred. ``base`` is a header to complete (machine,
+    command, vmstat with the lines of /proc/vmstat in order). ``progress`` is called with bytes done and bytes in all.
+    Several inputs, which must be of one boot, are merged by time.
 
-    Raises :class:`InputError` for an input that is empty, cut short, corrupt or without swap events; then no file is left behind.
+    Raises :class:`InputError` for an input that is empty, cut short, corrupt or without swap events; then no file is
+    left behind.
     """
     if not inputs:
         raise UsageError("no recording was named.")
@@ -86,9 +84,7 @@ def _from_parquet(
                 capabilities=source.meta.capabilities,
             )
         )
-        meta = dataclasses.replace(
-            meta, recorder=meta.recorder or "parquet", sources=meta.sources or (path.name,)
-        )
+        meta = dataclasses.replace(meta, recorder=meta.recorder or "parquet", sources=meta.sources or (path.name,))
         return writer.finish(_complete(meta, source.findings, tuple(devices) or meta.devices))
 
 
@@ -151,10 +147,9 @@ def _chain(prefix: list[RawChunk], stream: Iterator[RawChunk]) -> Iterator[RawCh
     yield from stream
 
 
-def _settle(
-    devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]
-) -> tuple[tuple[SwapDevice, ...], bool]:
-    """Return the devices to use and whether their slots are inferred. A list without numbers is matched if it can be."""
+def _settle(devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]) -> tuple[tuple[SwapDevice, ...], bool]:
+    """Return the devices to use and whether their slots are inferred. A list without numbers is matched if it can
+    be."""
     if any(d.dev for d in devices):
         return devices, False
     if len(devices) == len(guessed) == 1:
@@ -168,9 +163,7 @@ def _explain(
     """Say in words what this recording cannot show."""
     has = {kind: bool((head.kind == kind).any()) for kind in RawKind}
     if not devices:
-        findings.notes.append(
-            "No swap device was seen: no block events, or zram before 6.3. No event has a slot."
-        )
+        findings.notes.append("No swap device was seen: no block events, or zram before 6.3. No event has a slot.")
     elif inferred:
         findings.notes.append(
             "The swap devices were inferred: slots count from the start of the disk. Name them with --device."
@@ -179,7 +172,8 @@ def _explain(
         findings.notes.append("Without page fault events the cause of a swap_in is unknown.")
     if not has[RawKind.MEMCG_EVENT]:
         findings.notes.append(
-            "Without memcg:count_memcg_events, swap_outs that wrote nothing have backend unknown, and zero and zswap swap_ins are missing."
+            "Without memcg:count_memcg_events, swap_outs that wrote nothing have backend unknown, "
+            "and zero and zswap swap_ins are missing."
         )
     elif not ItemCodes(header.vmstat_before).complete:
         findings.notes.append(
@@ -188,9 +182,7 @@ def _explain(
     if not has[RawKind.PAGE_ALLOC]:
         findings.notes.append("Without kmem:mm_page_alloc no swap_out has an owner.")
     if findings.lost:
-        findings.notes.append(
-            "Events were lost: bios without their write_folio count as writebacks, and the reverse."
-        )
+        findings.notes.append("Events were lost: bios without their write_folio count as writebacks, and the reverse.")
 
 
 def _require(swaps: int, name: str, findings: Findings) -> None:

@@ -85,6 +85,4 @@ def detect_text(text: str, name: str) -> str:
         or re.search(r"^CPU:\d+ \[LOST", text, re.M)
     ):
         return "ftrace-text"
-    raise InputError(
-        f"{name} is not a recording that swaptrace knows.", "No line looks like perf script or ftrace."
-    )
+    raise InputError(f"{name} is not a recording that swaptrace knows.", "No line looks like perf script or ftrace.")

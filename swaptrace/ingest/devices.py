@@ -33,9 +33,7 @@ class SlotMap:
         self.devs = np.array([d.dev for d in self.devices], np.uint32)
         self.types = np.array([d.swap_type for d in self.devices], np.uint8)
 
-    def __call__(
-        self, dev: Array, sector: Array, pages: Array
-    ) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    def __call__(self, dev: Array, sector: Array, pages: Array) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
         """Return ``(device, slot)`` of each bio: -1, -1 where it is outside all swap areas or in a header page."""
         which = np.full(len(dev), -1, np.int16)
         slot = np.full(len(dev), -1, np.int64)
@@ -43,11 +41,7 @@ class SlotMap:
             rows = np.flatnonzero((dev == device.dev) & (which < 0))
             if not len(rows):
                 continue
-            found = (
-                _extent_slots(device, sector[rows], pages[rows])
-                if device.extents
-                else _slots(device, sector[rows])
-            )
+            found = _extent_slots(device, sector[rows], pages[rows]) if device.extents else _slots(device, sector[rows])
             inside = found >= 1  # slot 0 is the header
             if device.pages:
                 inside &= found + pages[rows] <= device.pages

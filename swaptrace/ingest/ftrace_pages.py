@@ -43,9 +43,7 @@ class FtracePages:
         self.size = sum(f.stat().st_size for f in self.files)
         self.done = 0
         if self.size == 0:
-            raise InputError(
-                f"{self.path} holds no events.", "Its raw.cpu files are empty.", "Record it again."
-            )
+            raise InputError(f"{self.path} holds no events.", "Its raw.cpu files are empty.", "Record it again.")
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in time order, some thousand pages of each CPU at a time."""
@@ -100,18 +98,14 @@ class FtracePages:
             )
         chunk.ts[:] = records.ts.astype(np.int64)
         chunk.cpu[:] = cpu
-        self.findings.skip(
-            "events of another kind (file pages, flushes, page tables)", int(known.sum() - kept.sum())
-        )
+        self.findings.skip("events of another kind (file pages, flushes, page tables)", int(known.sum() - kept.sum()))
         chunk = chunk.take(kept)
         for table, column, missing in ((self._comms, chunk.comm, -1), (self._tgids, chunk.tgid, 0)):
             inside = chunk.tid < len(table)
             column[:] = np.where(inside, table[np.where(inside, chunk.tid, 0)], missing)
         return chunk
 
-    def _event(
-        self, words: NDArray[np.uint32], form: EventFormat, records: Records, rows: NDArray[np.int64]
-    ) -> Any:
+    def _event(self, words: NDArray[np.uint32], form: EventFormat, records: Records, rows: NDArray[np.int64]) -> Any:
         at, size = records.at[rows] >> 2, records.size[rows]
         if bool((size < form.span).any()):
             raise InputError(
@@ -119,7 +113,7 @@ class FtracePages:
                 "The page is corrupt, or the formats are another kernel's.",
             )
 
-        def read(name: str, width: int) -> NDArray[Any]:
+        def read(name: str, width: int) -> Any:
             return gather(words, at, form.fields[name].offset, width or form.fields[name].size)
 
         payload = PAYLOADS[form.name][1](read)

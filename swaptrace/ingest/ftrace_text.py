@@ -1,8 +1,9 @@
 """ftrace text: ``trace``, ``trace_pipe``, and ``trace-cmd report``, in every variant that says who and when.
 
-Read: the default form, with record-tgid, without irq-info, latency-format (time in us since its start), the ``fields`` option, and clocks
-printed as seconds. Refused, with the reason: the options raw and hex (no fields), nocontext-info (neither task nor
-time), the blk tracer (no write_folio), and clocks without a unit (counter, x86-tsc, uptime).
+Read: the default form, with record-tgid, without irq-info, latency-format (time in us since its start), the
+``fields`` option, and clocks printed as seconds. Refused, with the reason: the options raw and hex (no fields),
+nocontext-info (neither task nor time), the blk tracer (no write_folio), and clocks without a unit (counter, x86-tsc,
+uptime).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["FtraceText"]
 
 _LINE = (
     r"^\s*(?P<comm>.*?)-(?P<tid>\d+)\s+(?:\(\s*(?P<tgid>\d+|-+)\)\s+)?"  # task, and its process with record-tgid
-    r"(?:\[(?P<cpu>\d+)\]\s+(?:[^\s\d][^\s]{3,5}\s+)?|(?P<cpu2>\d+)[^\s\d]\S{3,4}\s+)"  # cpu, irq-info; latency-format joins them
+    r"(?:\[(?P<cpu>\d+)\]\s+(?:[^\s\d][^\s]{3,5}\s+)?|(?P<cpu2>\d+)[^\s\d]\S{3,4}\s+)"  # cpu, irq-info
     r"(?P<sec>\d+)(?:\.(?P<frac>\d+))?(?P<us>us\S?)?\s*:\s+(?P<event>\w+):\s*(?P<rest>.*)$"
 )
 _LOST = re.compile(r"^CPU:(\d+) \[(?:LOST )?(\d+)? ?EVENTS(?: DROPPED)?\]")
@@ -105,9 +106,7 @@ class FtraceText:
     def _refusal(self, sample: str) -> InputError:
         for pattern, why, step in _REFUSED:
             if pattern.search(sample):
-                return InputError(
-                    f"{self._text.name} cannot be imported.", why, f"Record again after: {step}"
-                )
+                return InputError(f"{self._text.name} cannot be imported.", why, f"Record again after: {step}")
         return InputError(
             f"{self._text.name} holds no events.",
             f"Its first line is {sample[:60]!r}." if sample else "It has comments only.",
@@ -117,20 +116,14 @@ class FtraceText:
 def _parse(lines: list[str]) -> pl.DataFrame:
     frame = pl.DataFrame({"line": lines}).with_row_index("row")
     groups = pl.col("line").str.extract_groups(_LINE)
-    return (
-        frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
-    )
+    return frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
 
 
 def _timed(frame: pl.DataFrame) -> pl.DataFrame:
     seconds = pl.col("sec").str.to_integer(strict=False)
     fraction = pl.col("frac").str.slice(0, 9).str.pad_end(9, "0").str.to_integer(strict=False)
     whole = pl.when(seconds < 1 << 33).then(seconds)  # a time beyond 2**63 ns is none
-    ts = (
-        pl.when(pl.col("us").is_not_null())
-        .then(whole * 1000)
-        .otherwise(whole * 10**9 + fraction.fill_null(0))
-    )
+    ts = pl.when(pl.col("us").is_not_null()).then(whole * 1000).otherwise(whole * 10**9 + fraction.fill_null(0))
     return frame.select(
         pl.col("row").cast(pl.Int64),
         pl.col("comm").str.strip_chars(),

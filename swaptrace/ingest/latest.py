@@ -1,4 +1,5 @@
-"""For each raw event: the latest earlier events of its task that decide what it means (see reconstruct.py for the rules)."""
+"""For each raw event: the latest earlier events of its task that decide what it means (see reconstruct.py for the
+rules)."""
 
 from __future__ import annotations
 
@@ -21,7 +22,6 @@ class Latest(Tasks):
 
     def __init__(self, events: RawChunk, items: ItemCodes) -> None:
         super().__init__(events.tid, events.kind == RawKind.EXIT)
-        self.index = self._index
         kind = events.kind[self.order]
         self.item = np.zeros(len(kind), np.uint8)
         self._memcg = kind == RawKind.MEMCG_EVENT
@@ -30,7 +30,7 @@ class Latest(Tasks):
         write, read, fault = (kind == k for k in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.FAULT))
         self.access = read | (self.item == Item.SWPIN_ZERO) | (self.item == Item.ZSWPIN)
         self.alloc = kind == RawKind.PAGE_ALLOC
-        self.other = np.isin(kind, (RawKind.BIO_DISCARD, RawKind.EXEC, RawKind.EXIT, RawKind.LOST))
+        self.other = (kind == RawKind.BIO_DISCARD) | (kind >= RawKind.EXEC)  # EXEC, EXIT, LOST
         self._bio = write | read
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)
@@ -63,7 +63,8 @@ class Latest(Tasks):
         return fault, self.before(self._latest_access, at) < fault
 
     def name_memcg(self, events: RawChunk, fresh: NDArray[np.bool_]) -> None:
-        """Write the memory cgroup of fresh bios into their ``extra``: that of the latest memcg event that still reigns."""
+        """Write the memory cgroup of fresh bios into their ``extra``: that of the latest memcg event that still
+        reigns."""
         if not self._memcg.any():
             return
         bios = np.flatnonzero(self._bio & fresh)

@@ -1,4 +1,5 @@
-"""Numbers of vm_event_item in memcg:count_memcg_events. They depend on the kernel's configuration, so they come from its /proc/vmstat."""
+"""Numbers of vm_event_item in memcg:count_memcg_events. They depend on the kernel's configuration, so they come from
+its /proc/vmstat."""
 
 from __future__ import annotations
 
@@ -48,4 +49,5 @@ class ItemCodes:
 
     def __call__(self, numbers: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the :class:`Item` of each number, OTHER for the rest."""
-        return self._table[np.minimum(numbers, len(self._table) - 1).astype(np.int64)]
+        codes: NDArray[np.uint8] = self._table[np.minimum(numbers, len(self._table) - 1).astype(np.int64)]
+        return codes

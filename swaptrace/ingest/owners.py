@@ -71,9 +71,7 @@ class PageOwners:
             return
         order = np.lexsort((at, pfn))
         last = order[np.append(pfn[order][1:] != pfn[order][:-1], True)]
-        frames = np.concatenate(
-            [pfn[last].astype(np.uint64), self._pfn]
-        )  # new before old: unique keeps the first
+        frames = np.concatenate([pfn[last].astype(np.uint64), self._pfn])  # new before old: unique keeps the first
         keep_pfn, first = np.unique(frames, return_index=True)
         merged_va = np.concatenate([va[last], self._va])[first]
         merged_tgid = np.concatenate([tgid[last], self._tgid])[first]

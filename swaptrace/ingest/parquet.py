@@ -1,12 +1,13 @@
-"""Parquet with the columns of recording.md section 8 -> rows; also traces of swaptrace itself, which are sorted if need be.
+"""Parquet with the columns of recording.md section 8 -> rows; also traces of swaptrace itself, which are sorted if
+need be.
 
-A recording has ``NAME.meta.json`` beside ``NAME.parquet``: ``swaps`` (the text of /proc/swaps), ``kernel``, ``t_mono``, ``t_real``,
-``drops``, ``boot_id``. Two things are completed here:
+A recording has ``NAME.meta.json`` beside ``NAME.parquet``: ``swaps`` (the text of /proc/swaps), ``kernel``,
+``t_mono``, ``t_real``, ``drops``, ``boot_id``. Two things are completed here:
 
 * ``dev`` of a row without it comes from its ``swap_type``, through the rows where both are known.
-* ``zswap_drop``, the release of a zswap entry, is no kind of the schema. If the next row of the same slot is a writeback, or the previous
-  one a swap_in from zswap, the entry left because of that row, and the drop is dropped and counted. Else the entry was
-  invalidated: a ``slot_free`` with cause zswap_entry.
+* ``zswap_drop``, the release of a zswap entry, is no kind of the schema. If the next row of the same slot is a
+  writeback, or the previous one a swap_in from zswap, the entry left because of that row, and the drop is dropped and
+  counted. Else the entry was invalidated: a ``slot_free`` with cause zswap_entry.
 
 Memory: a few bytes per row for those two decisions; an unsorted file is sorted in memory.
 """
@@ -144,18 +145,12 @@ class ParquetRows:
                 lost={"ring": n} if (n := sum(info.get("drops", []))) else {},
             )
         except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{beside} is damaged.", str(error), "Remove it to import without it."
-            ) from error
+            raise InputError(f"{beside} is damaged.", str(error), "Remove it to import without it.") from error
         if not beside.is_file():
-            self.findings.notes.append(
-                f"{beside.name} is missing: kernel, device sizes and losses are unknown."
-            )
+            self.findings.notes.append(f"{beside.name} is missing: kernel, device sizes and losses are unknown.")
         known = [replace(d, dev=int(self._dev[d.swap_type])) for d in devices if d.swap_type < 255]
         listed = {d.swap_type for d in known}
-        known += [
-            SwapDevice(int(t), int(self._dev[t])) for t in np.flatnonzero(self._dev) if int(t) not in listed
-        ]
+        known += [SwapDevice(int(t), int(self._dev[t])) for t in np.flatnonzero(self._dev) if int(t) not in listed]
         hashed = "hash" in self._file.schema_arrow.names
         return replace(meta, devices=tuple(known), hash=HashInfo("xxh64" if hashed else ""), tier="T2")
 
@@ -194,15 +189,11 @@ class ParquetRows:
         self._look(columns, masks)
         return columns, masks, words
 
-    def _named(
-        self, column: Column, codes: NDArray[np.int32], texts: list[str], keep: NDArray[np.bool_]
-    ) -> Array:
+    def _named(self, column: Column, codes: NDArray[np.int32], texts: list[str], keep: NDArray[np.bool_]) -> Array:
         """Return the codes of a column of names; rows of an unknown kind are dropped and counted."""
         assert column.names is not None
         known = {n.name.lower(): int(n) for n in column.names}
-        table = np.array(
-            [known.get(t, 255) for t in texts] + [0], np.uint8
-        )  # the last entry is the missing value
+        table = np.array([known.get(t, 255) for t in texts] + [0], np.uint8)  # the last entry is the missing value
         values = table[codes]
         unknown = values == 255
         if column.name == "kind":
@@ -219,9 +210,7 @@ class ParquetRows:
         """Learn from rows what this recording can see."""
         kind, slot = columns["kind"], columns["slot"] >= 0
         backend, cause = columns.get("backend", kind * 0), columns.get("cause", kind * 0)
-        silent = (
-            np.isin(backend, (Backend.ZERO, Backend.ZSWAP, Backend.CACHE)) & (kind == Kind.SWAP_IN) & slot
-        )
+        silent = np.isin(backend, (Backend.ZERO, Backend.ZSWAP, Backend.CACHE)) & (kind == Kind.SWAP_IN) & slot
         exact = (kind == Kind.SLOT_FREE) & slot
         found = {
             Capability.SLOT: slot,

@@ -18,11 +18,12 @@ BLOCK_BYTES = 8 << 20  # the temporaries of one block stay near the cache; large
 COMPRESSED, COMPRESSED2 = 81, 83  # perf record -z; the second names its length, since perf 6.16
 
 
-def plain_block(stream: BinaryIO, offset: int, stop: int, size: int = BLOCK_BYTES) -> NDArray[np.uint64]:
-    """Return the words from byte ``offset``, at most ``size`` bytes of them and not beyond ``stop``."""
+def plain_block(stream: BinaryIO, offset: int, stop: int, buffer: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Fill ``buffer`` with the words from byte ``offset``, not beyond ``stop``, and return the part that is filled."""
     stream.seek(offset)
-    data = stream.read(min(size, stop - offset) // 8 * 8)
-    return np.frombuffer(data[: len(data) // 8 * 8], np.uint64)
+    room = buffer[: (stop - offset) // 8]
+    got: int = stream.readinto(room.view(np.uint8).data)  # type: ignore[attr-defined]
+    return room[: got // 8]
 
 
 def is_compressed(words: NDArray[np.uint64]) -> bool:

@@ -1,7 +1,7 @@
 """perf.data, parsed directly: no perf needed, 20 times the speed of ``perf script``.
 
-The file holds the buffers of all CPUs, one sweep after the other, so it is not sorted by time. perf marks the end of each
-sweep (FINISHED_ROUND): after two of them inside a block, nothing older than the blocks before it can follow. So
+The file holds the buffers of all CPUs, one sweep after the other, so it is not sorted by time. perf marks the end of
+each sweep (FINISHED_ROUND): after two of them inside a block, nothing older than the blocks before it can follow. So
 events are sorted and passed on one block behind, in bounded memory.
 """
 
@@ -51,9 +51,7 @@ class PerfData:
         self._decode = SampleDecoder(self.header)
         clocks = {attr.clock for attr in attrs}
         if clocks != {"mono"}:
-            self.findings.notes.append(
-                "The clock of this recording is not CLOCK_MONOTONIC: perf record -k mono"
-            )
+            self.findings.notes.append("The clock of this recording is not CLOCK_MONOTONIC: perf record -k mono")
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in time order, about a block of the file at a time."""
@@ -85,11 +83,12 @@ class PerfData:
     def _blocks(self) -> Iterator[tuple[NDArray[np.uint64], Block]]:
         start, stop = self.header.data_offset, self.header.data_offset + self.header.data_size
         with self.path.open("rb") as stream:
-            if is_compressed(plain_block(stream, start, stop, 1 << 16)):
+            if is_compressed(plain_block(stream, start, stop, np.empty(1 << 13, np.uint64))):
                 yield from self._compressed(start, stop)
                 return
+            buffer = np.empty(self._block_bytes // 8, np.uint64)
             while stop - start >= 8:
-                words = plain_block(stream, start, stop, self._block_bytes)
+                words = plain_block(stream, start, stop, buffer)
                 block = find_samples(words, self._id_word, self._ids)
                 start += block.used * 8
                 if block.used == 0 or (stop - start < 8 and start != stop):
@@ -127,7 +126,7 @@ class PerfData:
         samples, unused = self._decode(words, block)
         for name, count in unused.items():
             self.findings.skip(f"{name}: not needed", count)
-        others = other_events(words, block, self.header.attrs, self._comms, self.findings)
+        others = other_events(words, block, self.header.attrs, self._comms, self.findings, self._decode.names)
         return concat([samples, others]) if len(others) else samples
 
 

@@ -22,7 +22,7 @@ _LOST, _COMM, _EXIT, _FORK, _LOST_SAMPLES = 2, 3, 4, 7, 13  # enum perf_event_ty
 _COMM_EXEC = 1 << 13
 
 
-def gather(low: NDArray[np.uint32], at: Array, offset: int, size: int) -> Array:
+def gather(low: NDArray[np.uint32], at: Array, offset: int, size: int) -> Any:
     """Return the little-endian unsigned field of ``size`` bytes, ``offset`` bytes after each 4-byte word ``at``."""
     first, shift = at + offset // 4, offset % 4 * 8
     if size == 8 and shift == 0:
@@ -32,12 +32,8 @@ def gather(low: NDArray[np.uint32], at: Array, offset: int, size: int) -> Array:
         value = value >> np.uint32(shift) if shift else value
         return value if size == 4 else value & np.uint32((1 << size * 8) - 1)
     if size > 4:
-        raise InputError(
-            "an event format of the recording is damaged.", f"A field of {size} bytes at byte {offset}."
-        )
-    return (value >> np.uint32(shift) | low[first + 1] << np.uint32(32 - shift)) & np.uint32(
-        (1 << size * 8) - 1
-    )
+        raise InputError("an event format of the recording is damaged.", f"A field of {size} bytes at byte {offset}.")
+    return (value >> np.uint32(shift) | low[first + 1] << np.uint32(32 - shift)) & np.uint32((1 << size * 8) - 1)
 
 
 class SampleDecoder:
@@ -146,11 +142,9 @@ class SampleDecoder:
                 "Copy or record it again.",
             )
 
-        def read(name: str, width: int) -> Array:
+        def read(name: str, width: int) -> Any:
             field: FieldAt = form.fields[name]
-            return gather(
-                low, raw, 4 + field.offset, width or field.size
-            )  # 4: the size of the raw data comes first
+            return gather(low, raw, 4 + field.offset, width or field.size)  # 4: the size of the raw data comes first
 
         return PAYLOADS[form.name][1](read)
 
@@ -183,9 +177,17 @@ def _check(name: str, attr: Attr) -> None:
 
 
 def other_events(
-    words: NDArray[np.uint64], block: Block, attrs: tuple[Attr, ...], comms: CommTable, findings: Findings
+    words: NDArray[np.uint64],
+    block: Block,
+    attrs: tuple[Attr, ...],
+    comms: CommTable,
+    findings: Findings,
+    traced: set[str],
 ) -> RawChunk:
-    """Return LOST, exec and exit as raw events; tell ``comms`` about new names. A loop over the few other records."""
+    """Return LOST, exec and exit as raw events; tell ``comms`` about new names. A loop over the few other records.
+
+    ``traced`` names the tracepoints of the file: where it has those of exec and exit, perf's own records of them are left out.
+    """
     rows: list[dict[str, int]] = []
     trailers = {i: a.trailer for a in attrs for i in a.ids}
     for at, kind, size in block.others:
@@ -193,11 +195,7 @@ def other_events(
             continue
         body = words[at : at + size]
         trailer = trailers.get(int(body[-1]), attrs[0].trailer)
-        tail = (
-            dict(zip(trailer, body[size - len(trailer) :].tolist(), strict=True))
-            if size > len(trailer) + 1
-            else {}
-        )
+        tail = dict(zip(trailer, body[size - len(trailer) :].tolist(), strict=True)) if size > len(trailer) + 1 else {}
         time = min(int(tail.get("TIME", 0)), np.iinfo(np.int64).max)
         cpu = int(tail.get("CPU", 0)) & 0xFFFF
         pid, tid = int(body[1]) & 0xFFFFFFFF, int(body[1]) >> 32
@@ -205,11 +203,11 @@ def other_events(
         if kind == _COMM:
             name = body[2 : size - len(trailer)].tobytes().split(b"\0")[0].decode(errors="replace")
             comms.rename(time, tid, name)
-            if int(body[0]) >> 32 & _COMM_EXEC:
+            if int(body[0]) >> 32 & _COMM_EXEC and "sched_process_exec" not in traced:
                 rows.append({**event, "tgid": pid, "tid": tid, "kind": RawKind.EXEC})
         elif kind == _FORK and size > 3:
             comms.fork(time, int(body[2]) & 0xFFFFFFFF, int(body[2]) >> 32)
-        elif kind == _EXIT and size > 3:
+        elif kind == _EXIT and size > 3 and "sched_process_exit" not in traced:
             rows.append({**event, "tgid": pid, "tid": int(body[2]) & 0xFFFFFFFF, "kind": RawKind.EXIT})
         elif kind in (_LOST, _LOST_SAMPLES):
             lost = int(body[2] if kind == _LOST else body[1])

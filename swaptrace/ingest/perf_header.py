@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from swaptrace.ingest.tracepoints import EventFormat, parse_format
 from swaptrace.model.errors import InputError
@@ -74,39 +75,50 @@ class PerfHeader:
     real_ns: int
 
 
+class _Reader:
+    """Bounds-checked reads of the file."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path = path
+        self._stream = stream
+        self._size = path.stat().st_size
+
+    def check(self, offset: int, length: int) -> None:
+        """Raise :class:`InputError` if these bytes are not inside the file."""
+        if offset + length > self._size:
+            raise InputError(
+                f"{self.path} is cut short.",
+                f"Its header points to byte {offset + length:,} of {self._size:,}.",
+                "Copy or record it again.",
+            )
+
+    def __call__(self, offset: int, length: int) -> bytes:
+        self.check(offset, length)
+        self._stream.seek(offset)
+        return self._stream.read(length)
+
+
 def read_header(path: Path) -> PerfHeader:
     """Read and check the header. Raises :class:`InputError` for anything that is not a finished perf.data file."""
-    size = path.stat().st_size
     with path.open("rb") as stream:
-
-        def at(offset: int, length: int) -> bytes:
-            if offset < 0 or length < 0 or offset + length > size:
-                raise InputError(
-                    f"{path} is cut short.", f"Its header points to byte {offset + length:,} of {size:,}."
-                )
-            stream.seek(offset)
-            return stream.read(length)
-
         try:
-            return _read(path, at)
-        except (struct.error, UnicodeDecodeError, ValueError, IndexError) as error:
+            return _read(_Reader(path, stream))
+        except (struct.error, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"the header of {path} is damaged.", str(error)) from error
 
 
-def _read(path: Path, at: object) -> PerfHeader:
-    read = _Reader(at)
+def _read(read: _Reader) -> PerfHeader:
+    path = read.path
     magic, _, attr_size, attrs_at, attrs_size, data_at, data_size = struct.unpack("<8s6Q", read(0, 56))
     if magic != MAGIC:
-        raise InputError(
-            f"{path} is not perf.data.", f"It begins with {magic!r}; little-endian PERFILE2 is supported."
-        )
+        raise InputError(f"{path} is not perf.data.", f"It begins with {magic!r}; little-endian PERFILE2 is supported.")
     if data_size == 0:
         raise InputError(
             f"{path} was never finished.",
             "perf writes its header when it ends; it was killed before.",
             "Record it again.",
         )
-    read(data_at, data_size)
+    read.check(data_at, data_size)
     if not 64 + 16 <= attr_size < 4096 or attrs_size // attr_size > 65536:
         raise InputError(
             f"the header of {path} is damaged.", f"An event description of {attr_size} bytes is impossible."
@@ -124,16 +136,6 @@ def _read(path: Path, at: object) -> PerfHeader:
     kernel = _strings(read, sections.get(_OSRELEASE), counted=False)
     command = _strings(read, sections.get(_CMDLINE), counted=True)
     return PerfHeader(attrs, formats, data_at, data_size, kernel, command, mono, real)
-
-
-class _Reader:
-    """Bounds-checked reads of the file."""
-
-    def __init__(self, at: object) -> None:
-        self._at = at
-
-    def __call__(self, offset: int, length: int) -> bytes:
-        return self._at(offset, length)  # type: ignore[operator, no-any-return]
 
 
 def _attr(read: _Reader, offset: int, size: int) -> Attr:

@@ -51,10 +51,9 @@ class IdTable:
     def __call__(self, ids: Words) -> NDArray[np.int16]:
         """Return the event number of each id, -1 where it is unknown."""
         if self._dense is not None:
-            offset = ids - np.uint64(
-                self._low
-            )  # wraps for smaller ids: they end up in the last, unknown, entry
-            return self._dense[np.minimum(offset, np.uint64(len(self._dense) - 1)).astype(np.int64)]
+            offset = ids - np.uint64(self._low)  # wraps for smaller ids: they end up in the last, unknown, entry
+            found: NDArray[np.int16] = self._dense[np.minimum(offset, np.uint64(len(self._dense) - 1)).astype(np.int64)]
+            return found
         at = np.minimum(np.searchsorted(self._keys, ids), len(self._keys) - 1)
         return np.where(self._keys[at] == ids, self._attrs[at], np.int16(-1))
 
@@ -82,9 +81,7 @@ def find_samples(words: Words, id_word: int | None, ids: IdTable | None) -> Bloc
     return Block(at, attr, *chained)
 
 
-def _chain(
-    words: Words, at: NDArray[Any], end: NDArray[Any]
-) -> tuple[list[tuple[int, int, int]], int] | None:
+def _chain(words: Words, at: NDArray[Any], end: NDArray[Any]) -> tuple[list[tuple[int, int, int]], int] | None:
     """Prove that the candidates and the records between them are one chain; return those records and the words used."""
     others: list[tuple[int, int, int]] = []
     begin = np.concatenate([np.zeros(1, at.dtype), end[:-1]]) if len(at) else at

@@ -1,4 +1,5 @@
-"""Text of ``perf script``: default fields, ``--ns``, ``-F +tid`` (pid/tid), without comm, with task events and losses."""
+"""Text of ``perf script``: default fields, ``--ns``, ``-F +tid`` (pid/tid), without comm, with task events and
+losses."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _LINE = (
 
 
 class PerfScript:
-    """perf script text as a source of raw events. Names may hold spaces and dashes; without ``--ns`` times are rounded to us."""
+    """perf script text as a source of raw events. Names may hold spaces and dashes; without ``--ns`` times are
+    rounded to us."""
 
     def __init__(self, text: TextInput) -> None:
         self._text = text
@@ -92,9 +94,7 @@ def _with_tasks(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
 def _parse(lines: list[str]) -> pl.DataFrame:
     frame = pl.DataFrame({"line": lines}).with_row_index("row")
     groups = pl.col("line").str.extract_groups(_LINE)
-    frame = (
-        frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
-    )
+    frame = frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
     seconds = number(pl.col("sec"))
     fraction = number(pl.col("frac").str.slice(0, 9).str.pad_end(9, "0"))
     pid = number(pl.col("pid")).fill_null(0)  # -1: a task that is gone

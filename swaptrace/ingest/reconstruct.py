@@ -1,33 +1,36 @@
 """Raw events -> rows of the schema: what swap did, from what the tracepoints said.
 
-The rules, event by event in time order; "the task" is the tid of the event. recording.md sections 0 and 1 measured them.
+The rules, event by event in time order; "the task" is the tid of the event. recording.md sections 0 and 1 measured
+them.
 
-**State of a task**, forgotten at its EXIT: the current fault (its latest FAULT); the latest access since that fault; the
-first PAGE_ALLOC since that fault; the pending bio; the latest out item; whether a zswpwb item came; the latest memcg event.
+**State of a task**, forgotten at its EXIT: the current fault (its latest FAULT); the latest access since that fault;
+the first PAGE_ALLOC since that fault; the pending bio; the latest out item; whether a zswpwb item came; the latest
+memcg event.
 
 **Bios** outside the swap areas, or whose size is none of a folio, are skipped and counted (:class:`SlotMap`).
 
 * MEMCG_EVENT pswpout, swpout_zero, zswpout: becomes the *out item*. zswpwb: the next BIO_WRITE, unless a
   WRITE_FOLIO comes first, is a writeback. Every MEMCG_EVENT is the task's *latest memcg event* until the next bio or
   WRITE_FOLIO of the task, or the next MEMCG_EVENT.
-* BIO_WRITE announced by zswpwb: a row ``writeback``, cause zswap. Any other BIO_WRITE becomes the *pending bio*; if there
-  was one, that one was a ``writeback``.
+* BIO_WRITE announced by zswpwb: a row ``writeback``, cause zswap. Any other BIO_WRITE becomes the *pending bio*; if
+  there was one, that one was a ``writeback``.
 * WRITE_FOLIO: the pending bio is its bio if it is at most PAIR_NS old and no out item came after it: a row ``swap_out``
-  (cause reclaim) with backend disk and the bio's device, slot and size. Otherwise the pending bio was a ``writeback`` and
-  this row has no slot: backend zero or zswap if the out item since the task's previous WRITE_FOLIO says so, else
+  (cause reclaim) with backend disk and the bio's device, slot and size. Otherwise the pending bio was a ``writeback``
+  and this row has no slot: backend zero or zswap if the out item since the task's previous WRITE_FOLIO says so, else
   unknown. Pending bio, out item and zswpwb are forgotten.
-* A pending bio that no WRITE_FOLIO follows within PAIR_NS, or before the task exits or the recording ends, was a ``writeback``.
+* A pending bio that no WRITE_FOLIO follows within PAIR_NS, or before the task exits or the recording ends, was a
+  ``writeback``.
 * BIO_READ, and MEMCG_EVENT swpin_zero or zswpin (an *access* of ``count`` pages, without slot): a row ``swap_in``. The
-  first access since the current fault has cause fault, the fault's page address and its write flag; a later one is readahead.
-  Without a fault, the cause is nofault if the recording has faults at all, else missing.
+  first access since the current fault has cause fault, the fault's page address and its write flag; a later one is
+  readahead. Without a fault, the cause is nofault if the recording has faults at all, else missing.
 * ``memcg`` of swap_out: that of the out item since the task's previous WRITE_FOLIO; of a bio: that of the latest
   memcg event.
-* PAGE_ALLOC, with a current fault: the first one since the fault sets the owner of its pfn to (page of the fault, tgid);
-  another one forgets the owner of its pfn. A readahead BIO_READ forgets the owner of that first pfn: it is unclear
-  which of the pages read is whose. WRITE_FOLIO of a pfn with an owner has its va and owner_tgid, inferred.
+* PAGE_ALLOC, with a current fault: the first one since the fault sets the owner of its pfn to (page of the fault,
+  tgid); another one forgets the owner of its pfn. A readahead BIO_READ forgets the owner of that first pfn: it is
+  unclear which of the pages read is whose. WRITE_FOLIO of a pfn with an owner has its va and owner_tgid, inferred.
 * BIO_DISCARD: one row ``discard`` per slot. EXEC, EXIT, LOST: one row each.
-* A folio of 2**order pages is that many rows, with ``sub``; slot and pfn count up from the bio's and the event's; va from the
-  address rounded down to the folio's size.
+* A folio of 2**order pages is that many rows, with ``sub``; slot and pfn count up from the bio's and the event's; va
+  from the address rounded down to the folio's size.
 
 Rows come in the order of their events; a writeback has the time and place of its bio. Results do not depend on chunks.
 """
@@ -35,7 +38,7 @@ Rows come in the order of their events; a writeback has the time and place of it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,20 +60,16 @@ MAX_DISCARD_PAGES = 4096  # a free cluster is 512; swapon -d discards the whole 
 _PAGE = np.uint64(12)
 
 
-def _ints(dtype: str) -> Any:
-    return field(default_factory=lambda: np.zeros(0, dtype))
-
-
 @dataclass(frozen=True)
 class _Placed:
     """Events with, for bios, the device (index), the slot and the pages; ``seq`` numbers them over all chunks."""
 
-    events: RawChunk = field(default_factory=empty)
-    seq: NDArray[np.int64] = _ints("int64")
-    device: NDArray[np.int16] = _ints("int16")
-    slot: NDArray[np.int64] = _ints("int64")
-    pages: NDArray[np.int64] = _ints("int64")
-    pending: NDArray[np.bool_] = _ints("bool")
+    events: RawChunk
+    seq: NDArray[np.int64]
+    device: NDArray[np.int16]
+    slot: NDArray[np.int64]
+    pages: NDArray[np.int64]
+    pending: NDArray[np.bool_]
 
     def after(self, earlier: _Placed) -> _Placed:
         names = ("seq", "device", "slot", "pages", "pending")
@@ -110,8 +109,8 @@ class Reconstruction:
         self._no_fault = Cause.NOFAULT if faults else Cause.NONE
         self._inferred = inferred
         self._owners = PageOwners()
-        self._carry = _Placed()
         self._next_seq = 0
+        self._carry = self._place(empty())
         self._held = Rows.none()
         self.seen = {"slots": 0, "owners": 0}
 
@@ -136,9 +135,7 @@ class Reconstruction:
         alone = find.plain.copy()
         alone[bios[bios >= 0]] = False
         waits = (
-            alone
-            & (find.latest_plain[find.end] == np.arange(len(alone)))
-            & (find.latest_out[find.end] < find.index)
+            alone & (find.latest_plain[find.end] == np.arange(len(alone))) & (find.latest_out[find.end] < find.index)
         )
         waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
         backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.pending[find.order]))
@@ -196,9 +193,7 @@ class Reconstruction:
         self._ins(rows, rank, find, x, ins)
         where = find.order[backs]
         at = rank[where]
-        rows.fill(
-            at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where]
-        )
+        rows.fill(at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where])
         self._locate(rows, at, where, x)
         self._others(rows, rank, find.order[others], x)
         return rows.expand()

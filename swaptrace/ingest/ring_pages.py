@@ -38,22 +38,14 @@ class PageLayout:
 
 def parse_header_page(text: str) -> PageLayout:
     """Parse tracefs ``events/header_page``. Raises :class:`InputError` for layouts that no kernel has."""
-    fields = {
-        m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"(\w+);\s*offset:(\d+);\s*size:(\d+);", text)
-    }
+    fields = {m[1]: (int(m[2]), int(m[3])) for m in re.finditer(r"(\w+);\s*offset:(\d+);\s*size:(\d+);", text)}
     try:
         (commit_at, commit_size), (data_at, data_size) = fields["commit"], fields["data"]
     except KeyError as error:
         raise InputError("header_page of the recording is damaged.", f"It has no field {error}.") from error
     layout = PageLayout(commit_at, commit_size, data_at, data_at + data_size)
     good = layout.page & (layout.page - 1) == 0 and 4096 <= layout.page <= 1 << 20
-    if (
-        not good
-        or commit_size not in (4, 8)
-        or commit_at % 4
-        or data_at % 4
-        or commit_at + commit_size > data_at
-    ):
+    if not good or commit_size not in (4, 8) or commit_at % 4 or data_at % 4 or commit_at + commit_size > data_at:
         raise InputError("header_page of the recording is damaged.", f"{layout} is impossible.")
     return layout
 
@@ -65,8 +57,8 @@ class Records:
     at: NDArray[np.int64]
     size: NDArray[np.int64]
     ts: NDArray[np.uint64]
-    pages_with_loss: int
-    lost: int  # events that the pages say were overwritten; 0 where they do not count them
+    lost_ts: NDArray[np.uint64]  # for each page before which events were lost: its time ...
+    lost: NDArray[np.int64]  # ... and how many they were, 0 where the page does not say
 
 
 def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
@@ -103,9 +95,7 @@ def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
         sized = kind == 0
         header = np.where(sized, 8, 4)
         body = np.where(sized, following.astype(np.int64) - 4, kind.astype(np.int64) << 2)
-        body = np.where(
-            is_data, body, np.where((kind == _PADDING) & (delta > 0), following.astype(np.int64), 4)
-        )
+        body = np.where(is_data, body, np.where((kind == _PADDING) & (delta > 0), following.astype(np.int64), 4))
         body = np.where((kind == _PADDING) & (delta == 0), layout.page, body)  # the rest of the page is empty
         stop = position + header + body
         stopped = end[lane]
@@ -123,7 +113,7 @@ def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
         lane, position = lane[more], position[more]
     at, size, ts = (np.concatenate(p) if p else np.zeros(0, np.int64) for p in (found, sizes, times))
     order = np.argsort(at, kind="stable")
-    missed = (commit & _MISSED) != 0
+    missed = np.flatnonzero(commit & (_MISSED | _MISSED_STORED))
     return Records(
         at[order],
         size[order],

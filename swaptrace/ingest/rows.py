@@ -37,7 +37,8 @@ class Rows:
         return len(self.seq)
 
     def fill(self, at: Array, **values: Any) -> None:
-        """Put ``values`` (scalars, or arrays as long as ``at``) into rows ``at``; ``pages`` is the size of their folio."""
+        """Put ``values`` (scalars, or arrays as long as ``at``) into rows ``at``; ``pages`` is the size of their
+        folio."""
         if not len(at):
             return
         for name, value in values.items():
@@ -91,6 +92,4 @@ class Rows:
             other._column(name)
         seq = np.concatenate([self.seq, other.seq])
         order = np.argsort(seq, kind="stable")
-        return Rows(
-            {n: np.concatenate([v, other.columns[n]])[order] for n, v in self.columns.items()}, seq[order]
-        )
+        return Rows({n: np.concatenate([v, other.columns[n]])[order] for n, v in self.columns.items()}, seq[order])

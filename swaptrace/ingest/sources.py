@@ -38,9 +38,7 @@ class AnySource:
 
     def _renamed(self, source: Source) -> Iterator[RawChunk]:
         for chunk in source.chunks():
-            codes = np.array(
-                [*(intern(self.words, self._index, word) for word in source.words), -1], np.int32
-            )
+            codes = np.array([*(intern(self.words, self._index, word) for word in source.words), -1], np.int32)
             chunk.comm[:] = codes[chunk.comm]
             yield chunk
 

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 __all__ = ["Tasks"]
 
 Array = NDArray[Any]
-Positions = NDArray[np.int64]
+Positions = NDArray[np.int32]
 _DENSE_TIDS = 1 << 22
 
 
 class Tasks:
-    """Events sorted by task, keeping the order within each; an EXIT ends the life of its task, a new one begins after it.
+    """Events sorted by task, keeping the order within each; an EXIT ends the life of its task, a new one begins after
+    it.
 
     All arrays are in this order; ``order[p]`` is the original index of position ``p``. ``start[p]`` is the first
     position of the life that ``p`` belongs to. A "latest" position below ``start[p]`` means: there is none.
@@ -27,8 +28,9 @@ class Tasks:
         n = len(tid)
         first = np.ones(n, np.bool_)
         first[1:] = (tid[1:] != tid[:-1]) | exits[:-1]
-        self._index = np.arange(n)
-        begins = np.flatnonzero(first)
+        self.index: Positions = np.arange(n, dtype=np.int32)  # 32 bits: half the memory traffic of the scans
+        self._never: Positions = np.full(n, -1, np.int32)
+        begins = np.flatnonzero(first).astype(np.int32)
         lengths = np.diff(np.append(begins, n))
         self.start: Positions = np.repeat(begins, lengths)
         self.ends: Positions = begins + lengths - 1  # the last position of each life
@@ -36,18 +38,21 @@ class Tasks:
         self.ended: NDArray[np.bool_] = exits  # position is an EXIT
 
     def latest(self, mask: NDArray[np.bool_]) -> Positions:
-        """Return, for each position, the latest position up to and including it where ``mask`` holds."""
-        if not mask.any():
-            return self.start - 1
-        return np.maximum(np.maximum.accumulate(np.where(mask, self._index, -1)), self.start - 1)
+        """Return, for each position, the latest position up to and including it where ``mask`` holds.
 
-    def before(self, latest: Positions, at: Positions) -> Positions:
+        It may lie in an earlier life, before ``start``: then there is none.
+        """
+        if not mask.any():
+            return self._never
+        return np.maximum.accumulate(np.where(mask, self.index, np.int32(-1)))
+
+    def before(self, latest: Positions, at: Array) -> Positions:
         """Return ``latest`` as it was just before the positions ``at``."""
-        none = self.start[at] - 1
+        none: Positions = self.start[at] - 1
         return np.maximum(latest[np.maximum(at - 1, 0)], none) if len(at) else none
 
 
-def _group(tid: NDArray[np.uint32]) -> Positions:
+def _group(tid: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Return the stable order by task. 16-bit codes sort by radix, several times faster than the numbers themselves."""
     if len(tid) == 0:
         return np.zeros(0, np.int64)

@@ -1,7 +1,10 @@
-"""Lines of event text -> raw events: the fields that the kernel prints after ``event:`` are the same in perf and ftrace."""
+"""Lines of event text -> raw events: the fields that the kernel prints after ``event:`` are the same in perf and
+ftrace."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +48,7 @@ class TextDecoder:
         self._index: dict[str, int] = {}
         self._findings = findings
         self._last = np.iinfo(np.int64).min
-        self._readers = {
+        self._readers: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
             "mm_vmscan_write_folio": self._write,
             "mm_vmscan_writepage": self._write,
             "block_bio_queue": self._bio,
@@ -53,12 +56,13 @@ class TextDecoder:
             "page_fault_kernel": self._fault,
             "mm_page_alloc": self._alloc,
             "count_memcg_events": self._memcg,
-            "sched_process_exec": lambda f: self._plain(f, RawKind.EXEC),
-            "sched_process_exit": lambda f: self._plain(f, RawKind.EXIT),
+            "sched_process_exec": partial(self._plain, kind=RawKind.EXEC),
+            "sched_process_exit": partial(self._plain, kind=RawKind.EXIT),
         }
 
     def __call__(self, frame: pl.DataFrame, lost: list[tuple[int, int, int]]) -> RawChunk:
-        """Return the raw events of ``frame``; ``lost`` holds ``(line number, events, cpu)`` of loss reports between them."""
+        """Return the raw events of ``frame``; ``lost`` holds ``(line number, events, cpu)`` of loss reports between
+        them."""
         parts, rows = [], []
         for (name,), group in frame.partition_by("event", as_dict=True).items():
             reader = self._readers.get(str(name))
@@ -67,9 +71,7 @@ class TextDecoder:
                 continue
             fields = reader(group)
             good = fields.drop_nulls()
-            self._findings.skip(
-                f"{name}: fields not understood, or not about swap", group.height - good.height
-            )
+            self._findings.skip(f"{name}: fields not understood, or not about swap", group.height - good.height)
             parts.append(self._chunk(good))
             rows.append(good["row"].to_numpy())
         times = frame.select("row", "ts")
@@ -88,9 +90,7 @@ class TextDecoder:
     def _ordered(self, chunk: RawChunk) -> RawChunk:
         if len(chunk):
             forward = np.maximum.accumulate(np.maximum(chunk.ts, self._last))
-            self._findings.skip(
-                "events moved forward in time to keep the order", int((forward != chunk.ts).sum())
-            )
+            self._findings.skip("events moved forward in time to keep the order", int((forward != chunk.ts).sum()))
             chunk.ts[:] = forward
             self._last = int(chunk.ts[-1])
         return chunk
@@ -117,9 +117,7 @@ class TextDecoder:
         f = self._groups(frame, _WRITE, ["pfn", "flags"])
         anonymous = pl.col("flags").str.contains("RECLAIM_WB_ANON") | (number(pl.col("flags")) % 2 == 1)
         f = f.filter(anonymous.fill_null(False) | pl.col("pfn").is_null())
-        return f.with_columns(kind=pl.lit(int(RawKind.WRITE_FOLIO)), value=number(pl.col("pfn"))).drop(
-            "pfn", "flags"
-        )
+        return f.with_columns(kind=pl.lit(int(RawKind.WRITE_FOLIO)), value=number(pl.col("pfn"))).drop("pfn", "flags")
 
     def _bio(self, frame: pl.DataFrame) -> pl.DataFrame:
         fields = bool(frame["rest"].str.contains("nr_sector=", literal=True).any())
@@ -129,24 +127,18 @@ class TextDecoder:
         else:
             f = self._groups(frame, _BIO, ["major", "minor", "op", "s", "n"])
             f = f.with_columns(dev=number(pl.col("major")) * (1 << 20) + number(pl.col("minor")))
-            f = f.with_columns(value=number(pl.col("s")), count=number(pl.col("n"))).drop(
-                "major", "minor", "s", "n"
-            )
+            f = f.with_columns(value=number(pl.col("s")), count=number(pl.col("n"))).drop("major", "minor", "s", "n")
         kind = pl.col("op").str.slice(0, 1).replace_strict(_OPERATIONS, default=None, return_dtype=pl.Int64)
         return f.with_columns(kind=kind).drop("op")
 
     def _fault(self, frame: pl.DataFrame) -> pl.DataFrame:
         f = self._groups(frame, _FAULT, ["a", "e"])
         write = number(pl.col("e")) // 2 % 2  # X86_PF_WRITE
-        return f.with_columns(kind=pl.lit(int(RawKind.FAULT)), value=number(pl.col("a")), count=write).drop(
-            "a", "e"
-        )
+        return f.with_columns(kind=pl.lit(int(RawKind.FAULT)), value=number(pl.col("a")), count=write).drop("a", "e")
 
     def _alloc(self, frame: pl.DataFrame) -> pl.DataFrame:
         f = self._groups(frame, _ALLOC, ["p", "o", "m"]).filter(number(pl.col("m")) == 1)
-        out = f.with_columns(
-            kind=pl.lit(int(RawKind.PAGE_ALLOC)), value=number(pl.col("p")), count=number(pl.col("o"))
-        )
+        out = f.with_columns(kind=pl.lit(int(RawKind.PAGE_ALLOC)), value=number(pl.col("p")), count=number(pl.col("o")))
         return out.drop("p", "o", "m")
 
     def _memcg(self, frame: pl.DataFrame) -> pl.DataFrame:

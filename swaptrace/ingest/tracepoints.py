@@ -16,9 +16,7 @@ from swaptrace.model.errors import InputError
 __all__ = ["PAYLOADS", "EventFormat", "FieldAt", "Payload", "Read", "parse_format"]
 
 Array = NDArray[Any]
-Read = Callable[
-    [str, int], Array
-]  # (field name, bytes: 0 for the whole field) -> values of all events, unsigned
+Read = Callable[[str, int], Array]  # (field name, bytes: 0 for the whole field) -> values of all events, unsigned
 
 _FIELD = re.compile(r"field:\s*(.*?)(\w+)(\[\d*\])?;\s*offset:(\d+);\s*size:(\d+);")
 _MIGRATE_MOVABLE = 1  # enum migratetype, mmzone.h: user pages; the page tables and slabs of a fault are not
@@ -69,9 +67,7 @@ class Payload:
 
 
 def _write(read: Read) -> Payload:
-    return Payload(
-        RawKind.WRITE_FOLIO, read("pfn", 0), keep=(read("reclaim_flags", 0) & _RECLAIM_WB_ANON) != 0
-    )
+    return Payload(RawKind.WRITE_FOLIO, read("pfn", 0), keep=(read("reclaim_flags", 0) & _RECLAIM_WB_ANON) != 0)
 
 
 def _bio(read: Read) -> Payload:

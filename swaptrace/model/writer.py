@@ -22,6 +22,7 @@ from swaptrace.model.meta import TraceMeta
 __all__ = ["META_KEY", "ROW_GROUP", "TraceWriter", "trace_schema"]
 
 META_KEY = b"swaptrace"
+_NAMES = {c.name: pa.array([n.name.lower() for n in c.names], pa.string()) for c in COLUMNS if c.names}
 ROW_GROUP = 1 << 18  # performance.md section 2: 256 Ki to 1 Mi rows read equally fast; small ones bound memory
 
 
@@ -88,27 +89,40 @@ class TraceWriter:
             self._flush(whole_groups_only=True)
 
     def _array(
-        self, column: Column, rows: int, values: NDArray[Any] | None, mask: NDArray[np.bool_] | None, words: list[str]
+        self,
+        column: Column,
+        rows: int,
+        values: NDArray[Any] | None,
+        mask: NDArray[np.bool_] | None,
+        words: list[str],
     ) -> pa.Array:
         """Return one column in Arrow form, and feed the digest with its canonical form."""
         if values is None:
-            values = np.full(rows, 0 if column.null is None else column.null, column.dtype)
-            mask = np.zeros(rows, np.bool_)
-        values = np.asarray(values).astype(column.dtype, copy=False)
-        if column.null is None:
-            present = np.ones(rows, np.bool_) if mask is None else mask
-            values = np.where(present, values, np.zeros(1, values.dtype)) if mask is not None else values
-            self._digest.update(column.name, values, present)
-            return pa.array(values, column.arrow(), mask=None if mask is None else ~present)
-        missing = None if column.required else values == column.null
+            if column.required:
+                raise ValueError(f"the required column {column.name} was not given")
+            self._digest.update_absent(column.name, rows)
+            return pa.nulls(rows, column.arrow())
+        values = np.ascontiguousarray(values, column.dtype)
+        present = self._present(column, values, mask)
+        missing = None if present is None else ~present
         if column.text:
-            self._digest.update_text(column.name, values, words)
-            return pa.DictionaryArray.from_arrays(pa.array(values, pa.int32(), mask=missing), pa.array(words, pa.string()))
-        self._digest.update(column.name, values)
+            self._digest.update_text(column.name, values, words, present)
+            return pa.DictionaryArray.from_arrays(
+                pa.array(values, pa.int32(), mask=missing), pa.array(words, pa.string())
+            )
+        self._digest.update(column.name, values, present)
         if column.names is not None:
-            codes = pa.array(values.astype(np.int8), pa.int8(), mask=missing)
-            return pa.DictionaryArray.from_arrays(codes, pa.array([n.name.lower() for n in column.names], pa.string()))
+            codes = pa.array(values.view(np.int8), pa.int8(), mask=missing)
+            return pa.DictionaryArray.from_arrays(codes, _NAMES[column.name])
         return pa.array(values, column.arrow(), mask=missing)
+
+    @staticmethod
+    def _present(column: Column, values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Return which values are present, None for all."""
+        if column.required:
+            return None
+        present = mask if column.null is None else values != column.null
+        return None if present is None or bool(present.all()) else present
 
     def _flush(self, whole_groups_only: bool) -> None:
         table = pa.Table.from_batches(self._pending).unify_dictionaries()
