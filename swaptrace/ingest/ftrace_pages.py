@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from swaptrace.ingest.merge import merge_by_time
 from swaptrace.ingest.perf_fields import gather
-from swaptrace.ingest.raw import Findings, RawChunk, empty
+from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
 from swaptrace.ingest.ring_pages import PageLayout, Records, decode_pages, parse_header_page
 from swaptrace.ingest.tracepoints import PAYLOADS, EventFormat, parse_format
 from swaptrace.model.errors import InputError
@@ -61,7 +61,7 @@ class FtracePages:
             while data := stream.read(self._batch_pages * self._layout.page):
                 pages = np.frombuffer(data, np.uint8)
                 records = decode_pages(pages, self._layout)
-                self.findings.lose(f"cpu{cpu} buffer pages", max(records.lost, records.pages_with_loss))
+                self.findings.lose(f"cpu{cpu} buffer pages", int(np.maximum(records.lost, 1).sum()))
                 chunk = self._decode(pages, records, cpu)
                 self.done += len(data)
                 if not len(chunk):
@@ -87,19 +87,19 @@ class FtracePages:
             known[rows] = True
             parts.append((rows, self._event(words, form, records, rows)))
         chunk = empty(len(kind))
-        kept = known
+        kept, before = known, int(known.sum())
         for rows, (part, keep) in parts:
             for name in ("tid", "kind", "value", "dev", "count", "extra"):
                 getattr(chunk, name)[rows] = getattr(part, name)
             kept[rows] &= keep
-        if bool((records.ts >= 1 << 62).any()):
+        if bool((records.ts >= 1 << 62).any() or (records.lost_ts >= 1 << 62).any()):
             raise InputError(
                 f"a page of {self.path} has an impossible time.", "It is corrupt.", "Copy or record it again."
             )
         chunk.ts[:] = records.ts.astype(np.int64)
         chunk.cpu[:] = cpu
-        self.findings.skip("events of another kind (file pages, flushes, page tables)", int(known.sum() - kept.sum()))
-        chunk = chunk.take(kept)
+        self.findings.skip("events of another kind (file pages, flushes, page tables)", before - int(kept.sum()))
+        chunk = concat([_losses(records, cpu), chunk.take(kept)]).sorted()
         for table, column, missing in ((self._comms, chunk.comm, -1), (self._tgids, chunk.tgid, 0)):
             inside = chunk.tid < len(table)
             column[:] = np.where(inside, table[np.where(inside, chunk.tid, 0)], missing)
@@ -122,6 +122,14 @@ class FtracePages:
         for name in ("kind", "value", "dev", "count", "extra"):
             getattr(part, name)[:] = getattr(payload, name)
         return part, np.ones(len(rows), np.bool_) if payload.keep is None else payload.keep
+
+
+def _losses(records: Records, cpu: int) -> RawChunk:
+    """Return a LOST event for each page before which events were lost."""
+    chunk = empty(len(records.lost))
+    chunk.ts[:] = records.lost_ts.astype(np.int64)
+    chunk.cpu[:], chunk.kind[:], chunk.value[:] = cpu, RawKind.LOST, records.lost
+    return chunk
 
 
 def _cpu(path: Path) -> int:

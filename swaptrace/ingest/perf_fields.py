@@ -186,7 +186,8 @@ def other_events(
 ) -> RawChunk:
     """Return LOST, exec and exit as raw events; tell ``comms`` about new names. A loop over the few other records.
 
-    ``traced`` names the tracepoints of the file: where it has those of exec and exit, perf's own records of them are left out.
+    ``traced`` names the tracepoints of the file: where it has those of exec and exit, perf's records of them are
+    left out.
     """
     rows: list[dict[str, int]] = []
     trailers = {i: a.trailer for a in attrs for i in a.ids}

@@ -114,17 +114,14 @@ def decode_pages(data: NDArray[np.uint8], layout: PageLayout) -> Records:
     at, size, ts = (np.concatenate(p) if p else np.zeros(0, np.int64) for p in (found, sizes, times))
     order = np.argsort(at, kind="stable")
     missed = np.flatnonzero(commit & (_MISSED | _MISSED_STORED))
-    return Records(
-        at[order],
-        size[order],
-        ts[order].astype(np.uint64),
-        int(missed.sum()),
-        _counted(words, commit, end, layout),
-    )
+    stamps = data.view(np.uint64)[:: layout.page // 8][missed]
+    lost = _counted(words, commit, end, layout)[missed]
+    return Records(at[order], size[order], ts[order].astype(np.uint64), stamps, lost)
 
 
-def _counted(words: NDArray[np.uint32], commit: Array, end: Array, layout: PageLayout) -> int:
-    """Return the sum of the counts of lost events that some pages store right after their data."""
+def _counted(words: NDArray[np.uint32], commit: Array, end: Array, layout: PageLayout) -> NDArray[np.int64]:
+    """Return the number of lost events that each page stores right after its data, 0 where it stores none."""
     stored = np.flatnonzero((commit & _MISSED_STORED != 0) & (end + 8 <= layout.page))
-    at = (stored * layout.page + end[stored]) >> 2
-    return int(words[at].astype(np.int64).sum()) if len(at) else 0
+    counts = np.zeros(len(commit), np.int64)
+    counts[stored] = words[(stored * layout.page + end[stored]) >> 2]
+    return counts
