@@ -54,9 +54,7 @@ def test_words_behind_the_dashes_are_the_command(calls: list[tuple[str, Any]], t
     assert wish["duration"] == 300
 
 
-def test_a_command_named_like_an_existing_file_is_a_command(
-    calls: list[tuple[str, Any]], tmp_path: Path
-) -> None:
+def test_a_command_named_like_an_existing_file_is_a_command(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "perf.data").write_bytes(b"")
     assert run("-o", tmp_path / "t", "--", tmp_path / "perf.data") == 0
     assert [kind for kind, _ in calls] == ["live"]

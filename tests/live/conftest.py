@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ZRAM = Path("/sys/class/zram-control")
+ZSWAP = Path("/sys/module/zswap/parameters/enabled")
 TRACEFS = Path("/sys/kernel/tracing")
 CGROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 LIMIT = 64 << 20
@@ -47,6 +48,8 @@ def state() -> dict[str, object]:
         "swaps": Path("/proc/swaps").read_text(),
         "zram": sorted(path.name for path in Path("/sys/block").glob("zram*")),
         "loops": sorted(path.parent.name for path in Path("/sys/block").glob("loop*/loop")),
+        "partitions": sorted(path.name for path in Path("/sys/block").glob("loop*/loop*p*")),
+        "zswap": ZSWAP.read_text() if ZSWAP.exists() else "",
         "mounts": sorted(line for line in Path("/proc/mounts").read_text().splitlines() if "loop" in line),
         "instances": sorted(path.name for path in (TRACEFS / "instances").iterdir()),
         "cgroups": sorted(str(path) for root in CGROUPS if root.is_dir() for path in root.glob("swaptrace*")),
@@ -57,7 +60,7 @@ def state() -> dict[str, object]:
 def swapped_on(area: Path) -> Iterator[Path]:
     """Enable ``area`` inside the block."""
     sh("mkswap", area)
-    sh("swapon", area)
+    sh("swapon", "-p", "5", area)  # all areas alike: the kernel takes turns between them
     try:
         yield area
     finally:
@@ -117,9 +120,9 @@ def swap_file(machine: None, tmp_path: Path) -> Iterator[Path]:
         try:
             yield from _fragmented(where)
         finally:
-            settle(lambda: sh("umount", where))
-        sh("delpart", loop, "1")
+            sh("umount", where)
     finally:
+        subprocess.run(["delpart", loop, "1"], check=False, capture_output=True)
         sh("losetup", "-d", loop)
         image.unlink()
 
@@ -136,6 +139,21 @@ def _fragmented(where: Path) -> Iterator[Path]:
     area.chmod(0o600)
     with swapped_on(area):
         yield area
+
+
+@pytest.fixture
+def zswap(machine: None) -> Iterator[None]:
+    """Compress pages in memory before they reach a swap area."""
+    if not ZSWAP.exists():
+        pytest.skip("live: no zswap in this kernel")
+    limit = ZSWAP.with_name("max_pool_percent")
+    before = ZSWAP.read_text(), limit.read_text()
+    ZSWAP.write_text("Y")
+    try:
+        yield
+    finally:
+        ZSWAP.write_text(before[0])
+        limit.write_text(before[1])
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from swaptrace.capture.tracefs import Instance, find_tracefs
+from swaptrace.model.errors import CapabilityError
 from swaptrace.model.events import Backend, Kind
 from swaptrace.model.trace import Trace
 
@@ -31,8 +33,8 @@ def swaptrace(*words: str | Path, cwd: Path | None = None) -> subprocess.Complet
     )
 
 
-def work(witness: Path, *, pages: int = PAGES, huge: bool = False) -> list[str | Path]:
-    return ["--", sys.executable, WORKLOAD, str(pages), "huge" if huge else "small", witness]
+def work(witness: Path, *, pages: int = PAGES, mode: str = "small") -> list[str | Path]:
+    return ["--", sys.executable, WORKLOAD, str(pages), mode, witness]
 
 
 def swap_a_little(then: str) -> list[str]:
@@ -44,6 +46,7 @@ def swap_a_little(then: str) -> list[str]:
 def recorded(out: Path, *words: str | Path) -> Trace:
     done = swaptrace("record", "-o", out, *words)
     assert done.returncode == 0, done.stderr
+    assert "the command ended with" not in done.stdout
     assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []  # no raw recording left
     return Trace(out)
 
@@ -62,15 +65,20 @@ def assert_counts(trace: Trace) -> dict[str, NDArray[Any]]:
     def count(kind: Kind, backend: Backend) -> int:
         return int(((rows["kind"] == kind) & (rows["backend"] == backend)).sum())
 
-    assert delta["pswpout"] > 0
-    assert delta["pswpin"] > 0
-    assert delta["swpout_zero"] > 0
-    assert {
-        "pswpout": count(Kind.SWAP_OUT, Backend.DISK),
+    found = {
+        "pswpout": count(Kind.SWAP_OUT, Backend.DISK) + count(Kind.WRITEBACK, Backend.DISK),
         "pswpin": count(Kind.SWAP_IN, Backend.DISK),
         "swpout_zero": count(Kind.SWAP_OUT, Backend.ZERO),
         "swpin_zero": count(Kind.SWAP_IN, Backend.ZERO),
-    } == {name: delta[name] for name in ("pswpout", "pswpin", "swpout_zero", "swpin_zero")}
+        "zswpout": count(Kind.SWAP_OUT, Backend.ZSWAP),
+        "zswpin": count(Kind.SWAP_IN, Backend.ZSWAP),
+        "zswpwb": count(Kind.WRITEBACK, Backend.DISK),
+    }
+    assert found == {name: delta[name] for name in found}
+    assert found["swpout_zero"] > 0
+    assert found["swpin_zero"] > 0
+    assert found["pswpout"] + found["zswpout"] > PAGES // 2
+    assert found["pswpin"] + found["zswpin"] > PAGES // 2
     return rows
 
 
@@ -119,8 +127,9 @@ def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path)
 
 
 def test_huge_pages(zram: Path, limited: Path, tmp_path: Path) -> None:
-    trace = recorded(tmp_path / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", huge=True))
-    assert_counts(trace)
+    trace = recorded(tmp_path / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", mode="huge"))
+    rows = assert_counts(trace)
+    assert (rows["order"] > 0).any()
 
 
 def test_fragmented_swap_file_on_a_partition(swap_file: Path, limited: Path, tmp_path: Path) -> None:
@@ -147,7 +156,17 @@ def test_two_areas_have_their_types(zram: Path, swap_file: Path, limited: Path, 
     held = held[held[:, 3] == 0]
     written = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)
     key = rows["swap_type"][written].astype(np.int64) << 40 | rows["slot"][written]
+    assert set(held[:, 1].tolist()) == {0, 1}
     assert np.isin(held[:, 1] << 40 | held[:, 2], key).all()
+
+
+def test_zswap(swap_file: Path, zswap: None, limited: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    trace = recorded(out / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", mode="squeeze"))
+    rows = assert_counts(trace)
+    assert (rows["backend"] == Backend.ZSWAP).any()
+    assert (rows["kind"] == Kind.WRITEBACK).any()
 
 
 @pytest.mark.parametrize("half", ["perf", "ftrace"])
@@ -220,6 +239,12 @@ def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: P
     done = swaptrace("record", "-o", tmp_path / "next.parquet", "--", *swap_a_little("true"))
     assert done.returncode == 0, done.stderr
     assert not stale.exists()
+
+
+def test_a_refused_setting_leaves_no_instance() -> None:
+    with pytest.raises(CapabilityError, match="no-such-clock"), Instance(find_tracefs()) as instance:
+        instance.write("trace_clock", "no-such-clock")
+    assert not instance.path.exists()
 
 
 def test_a_failing_command_is_shown_and_the_trace_kept(zram: Path, tmp_path: Path) -> None:

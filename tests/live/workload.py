@@ -1,8 +1,8 @@
 """The workload of the live tests: swaps out and in, zero pages too, and tells where its pages went.
 
-Run as a program: ``workload.py PAGES HUGE WITNESS``. Every eighth group of 16 pages is zero. At its end it
-pages everything out and writes its own pagemap to WITNESS: a line ``address type slot zero`` per page
-swapped out.
+Run as a program: ``workload.py PAGES small|huge|squeeze WITNESS``. Every eighth group of 16 pages is
+zero. At its end it pages everything out and writes its own pagemap to WITNESS: a line ``address type slot zero``
+per page that is swapped out.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import ctypes
 import mmap
 import os
 import sys
+import time
 from pathlib import Path
 
 PAGE = 4096
+POOL_LIMIT = Path("/sys/module/zswap/parameters/max_pool_percent")
 CHUNK = 4 << 20
 PAGEOUT = 21  # MADV_PAGEOUT
 
 
-def main(pages: int, huge: bool, witness: Path) -> None:
+def main(pages: int, mode: str, witness: Path) -> None:
     area = mmap.mmap(-1, pages * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    area.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
+    area.madvise(mmap.MADV_HUGEPAGE if mode == "huge" else mmap.MADV_NOHUGEPAGE)
     block = 16 * PAGE
-    noise = os.urandom(block)
+    noise = (os.urandom(PAGE // 2) + bytes(PAGE // 2)) * 16  # zswap refuses what does not compress
     for at in range(0, len(area), block):
-        area[at : at + block] = bytes(block) if is_zero(at) else noise[:-8] + at.to_bytes(8, "little")
+        area[at : at + block] = bytes(block) if is_zero(at) else at.to_bytes(8, "little") + noise[8:]
         make_room(area, at + block)
     for _ in range(2):
         area.madvise(PAGEOUT)
@@ -34,6 +36,8 @@ def main(pages: int, huge: bool, witness: Path) -> None:
                 area[at] = (value + 1) % 256
             make_room(area, at + PAGE)
     area.madvise(PAGEOUT)
+    if mode == "squeeze":
+        squeeze(area)
     start = ctypes.addressof(ctypes.c_char.from_buffer(area))
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
         pagemap.seek(start // PAGE * 8)
@@ -43,6 +47,24 @@ def main(pages: int, huge: bool, witness: Path) -> None:
             if entry >> 62 & 1:  # swapped: bits 0-4 type, 5-54 offset (Documentation/admin-guide/mm/pagemap.rst)
                 swap_type, slot = entry & 31, entry >> 5 & ((1 << 50) - 1)
                 out.write(f"{start + page * PAGE} {swap_type} {slot} {int(is_zero(page * PAGE))}\n")
+
+
+def squeeze(area: mmap.mmap) -> None:
+    """Take zswap's pool away for a moment: what it holds goes to the device.
+
+    Each page that the pool refuses wakes its shrinker, which passes over an entry once before it writes it back
+    and gives up after 16 of them: so there are many small page-outs.
+    """
+    before = POOL_LIMIT.read_text()
+    POOL_LIMIT.write_text("0")
+    end = time.monotonic() + 2
+    step = 4 * PAGE
+    while time.monotonic() < end:
+        for at in range(0, len(area) // 8, step):
+            for page in range(at, at + step, PAGE):
+                area[page] = area[page] | 1
+            area.madvise(PAGEOUT, at, step)
+    POOL_LIMIT.write_text(before)
 
 
 def make_room(area: mmap.mmap, done: int) -> None:
@@ -56,4 +78,4 @@ def is_zero(at: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2] == "huge", Path(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

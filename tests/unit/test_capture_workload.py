@@ -49,9 +49,7 @@ def test_a_duration_cuts_the_command() -> None:
     ("command", "duration", "interrupted"),
     [(["sleep", "60"], None, True), ([], 60.0, True), ([], None, False)],
 )
-def test_ctrl_c(
-    command: list[str], duration: float | None, interrupted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c(command: list[str], duration: float | None, interrupted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload, "_GRACE_S", 0.1)
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -90,9 +88,7 @@ def test_cgroups_are_found_by_directory_and_by_name(tmp_path: Path, monkeypatch:
     group.mkdir(parents=True)
     (group / "cgroup.procs").write_text("")
     mounts = tmp_path / "mounts"
-    mounts.write_text(
-        f"cgroup {tmp_path}/cpu cgroup rw,cpu 0 0\ncgroup {tmp_path}/memory cgroup rw,memory 0 0\n"
-    )
+    mounts.write_text(f"cgroup {tmp_path}/cpu cgroup rw,cpu 0 0\ncgroup {tmp_path}/memory cgroup rw,memory 0 0\n")
     monkeypatch.setattr(workload, "_MOUNTS", mounts)
     assert find_cgroup("jobs/one") == find_cgroup("/jobs/one") == find_cgroup(str(group))
     assert find_cgroup("jobs/one").inode == group.stat().st_ino

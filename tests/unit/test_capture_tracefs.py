@@ -1,0 +1,62 @@
+"""tracefs without a kernel: a directory tree stands for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from swaptrace.capture.tasks import TaskNames
+from swaptrace.capture.tracefs import Instance, find_tracefs, page_bytes, remove_stale
+from swaptrace.model.errors import PermissionDenied
+
+HEADER_PAGE = """\tfield: u64 timestamp;\toffset:0;\tsize:8;\tsigned:0;
+\tfield: local_t commit;\toffset:8;\tsize:8;\tsigned:1;
+\tfield: int overwrite;\toffset:8;\tsize:1;\tsigned:1;
+\tfield: char data;\toffset:16;\tsize:4080;\tsigned:0;
+"""
+
+
+def test_the_mount_is_found(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("proc /proc proc rw 0 0\nnodev /somewhere/tracing tracefs rw 0 0\n")
+    assert find_tracefs(mounts) == Path("/somewhere/tracing")
+
+
+def test_a_page_ends_with_its_data(tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events/header_page").write_text(HEADER_PAGE)
+    assert page_bytes(tmp_path) == 4096
+
+
+def test_only_instances_of_dead_recorders_are_removed(tmp_path: Path) -> None:
+    pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
+    dead = f"swaptrace-{pid_max + 1}"
+    for name in (dead, f"swaptrace-{os.getpid()}", "swaptrace-by-hand", "somebody-else"):
+        (tmp_path / "instances" / name).mkdir(parents=True)
+    assert remove_stale(tmp_path) == [dead]
+    assert len(list((tmp_path / "instances").iterdir())) == 3
+
+
+def test_a_missing_right_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(PermissionDenied, match="instances/swaptrace-") as caught, Instance(tmp_path):
+        pass
+    assert "dry-run" in caught.value.next_step
+
+
+def test_names_come_from_the_kernels_cache_and_from_proc(tmp_path: Path) -> None:
+    (tmp_path / "saved_cmdlines").write_text("12 kworker/0:1-mm\n99999999 a b\n")
+    (tmp_path / "saved_tgids").write_text("99999999 33\n")
+    names = TaskNames()
+    names.add_saved(tmp_path)
+    names.scan()
+    names.save(tmp_path)
+    comms = (tmp_path / "saved_cmdlines").read_text().splitlines()
+    assert "99999999 a b" in comms
+    assert f"{os.getpid()} {Path('/proc/self/comm').read_text().strip()}" in comms
+    assert f"{os.getpid()} {os.getpid()}" in (tmp_path / "saved_tgids").read_text().splitlines()
