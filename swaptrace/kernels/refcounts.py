@@ -60,6 +60,6 @@ class RefCounts:
         run = np.cumsum(step) - step  # sum of the changes before, over all keys
         lengths = np.diff(np.append(starts, n))
         before = run + np.repeat(self.count[key[starts]] - run[starts], lengths)
-        last = np.append(starts[1:], n) - 1
+        last = np.append(starts[1:], n)[: len(starts)] - 1
         self.count[key[last]] = before[last] + step[last]
         return Changes(order, key, first, before)

@@ -50,7 +50,12 @@ def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts
 
 
 def _updates(
-    ops: Ops, writes: DeviceWrites, chosen: NDArray[np.int64], slots: int, space: VirtualSpace, costs: MoveCosts
+    ops: Ops,
+    writes: DeviceWrites,
+    chosen: NDArray[np.int64],
+    slots: int,
+    space: VirtualSpace,
+    costs: MoveCosts,
 ) -> tuple[int, int]:
     """Return walks and lines of pointing the owners of the written pages ``chosen`` to their new place."""
     if ops.block is not ops.handle:  # a dedup stage: the index entry moves, once for all sharers

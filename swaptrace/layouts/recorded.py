@@ -6,7 +6,7 @@ metadata: the indirection figures are absent from the report.
 
 from __future__ import annotations
 
-from swaptrace.model.component import Param, Space
+from swaptrace.model.component import Layout, Space
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Ops
@@ -14,17 +14,14 @@ from swaptrace.model.ops import Ops
 __all__ = ["Recorded"]
 
 
-class Recorded:
+class Recorded(Layout):
     """The recorded slots themselves."""
 
     name = "recorded"
     summary = "the slots as recorded, no indirection figures"
     direct = True
-    params: tuple[Param, ...] = ()
-    requires: tuple[Capability, ...] = (Capability.SLOT,)
-    columns: tuple[str, ...] = ("slot",)
-    state_per_slot: tuple[tuple[str, str], ...] = ()
-    lookups: tuple[tuple[str, str, str], ...] = ()
+    requires = (Capability.SLOT,)
+    columns = ("slot",)
     assumptions = ("The only policy that sees recorded slots: all others re-key them.",)
     references = ("vmscan:mm_vmscan_write_folio, block:block_bio_queue",)
 

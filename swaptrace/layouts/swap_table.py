@@ -30,9 +30,8 @@ import numpy as np
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.tables import grown
 from swaptrace.layouts.charges import charge_pages
-from swaptrace.model.component import Param, Space, choice
+from swaptrace.model.component import Layout, Space, choice
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Backing, Op, Ops
 
 __all__ = ["SwapTable"]
@@ -59,15 +58,13 @@ _PHASES = {
 }
 
 
-class SwapTable:
+class SwapTable(Layout):
     """Direct physical slots with the swap table of Linux 6.18 (p1) to the posted phase IV (p4)."""
 
     name = "swap-table"
     summary = "direct physical slots, one swap table entry per slot (today's kernel)"
     direct = True
-    params: tuple[Param, ...] = (choice("phase", "p4", "phase of the swap table series", _PHASES),)
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
+    params = (choice("phase", "p4", "phase of the swap table series", _PHASES),)
     state_per_slot = (
         ("swap table entry", "8 B per slot of a used cluster"),
         ("memcg id", "2 B per slot: static before p4, of a used cluster in p4, in the shadow in p4rfc"),
@@ -76,7 +73,11 @@ class SwapTable:
         ("cluster header", "32 B per 512 slots, static (p4: 48 B)"),
     )
     lookups = (
-        ("swap_out", "3 (+2 before p4); 2 (+1) for an object that kept its slot", "2, +1 memcg, +1 swap_map (p1, p2), +1 zeromap (p1 to p3)"),
+        (
+            "swap_out",
+            "3 (+2 before p4); 2 (+1) for an object that kept its slot",
+            "2, +1 memcg, +1 swap_map (p1, p2), +1 zeromap (p1 to p3)",
+        ),
         ("swap_in", "4 (+2 before p4)", "the same"),
         ("swap-cache hit", "2", "2, +1 swap_map (p1, p2)"),
         ("free", "1", "2, +1 memcg, +1 swap_map (p1, p2)"),
@@ -115,7 +116,10 @@ class SwapTable:
         """Begin a replay."""
         self._ledger = ledger
         self._clusters = PhysicalClusters(space.slots, 1 << 16)
-        ledger.fix(METADATA, space.slots * self._phase.static_bits // 8 + space.slots // CLUSTER * self._phase.header)
+        ledger.fix(
+            METADATA,
+            space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,
+        )
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their physical slot."""

@@ -45,8 +45,8 @@ class VirtualSpace:
         self.change = np.zeros(n, np.int64)
         self.change[at] = change
         allocated = np.cumsum(self.change) + before
-        low, high = (int(np.searchsorted(_FULL_LEVELS, c)) + 1 for c in (max(1, allocated.min()), max(1, allocated.max())))
-        self.levels = np.full(n, low) if low == high else np.searchsorted(_FULL_LEVELS, np.maximum(allocated, 1)) + 1
+        low, high = (int(level) + 1 for level in np.searchsorted(_FULL_LEVELS, [allocated.min(), allocated.max()]))
+        self.levels = np.full(n, low) if low == high else np.searchsorted(_FULL_LEVELS, allocated) + 1
 
     def settle(self, ops: Ops) -> None:
         """End the batch: remember the entries of its new objects."""

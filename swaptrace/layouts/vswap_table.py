@@ -26,9 +26,8 @@ import numpy as np
 from swaptrace.layouts.charges import charge_pages
 from swaptrace.layouts.moves import MoveCosts, charge_moves
 from swaptrace.layouts.virtual_space import VirtualSpace
-from swaptrace.model.component import Param, Space
+from swaptrace.model.component import Layout, Space
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Backing, Op, Ops
 
 __all__ = ["VswapTable"]
@@ -38,17 +37,17 @@ _PHYSICAL_HEADER = 48
 _ENTRY = 8
 
 
-class VswapTable:
+class VswapTable(Layout):
     """Virtual swap space on swap table clusters, every entry virtual."""
 
     name = "vswap-table"
     summary = "virtual entries in swap table clusters, 8-byte backings (Swap Table Edition)"
     direct = False
-    params: tuple[Param, ...] = ()
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
     state_per_slot = (
-        ("swap table, virtual table, memcg table", "18.17 B per entry of an allocated virtual cluster (9305 B per 512)"),
+        (
+            "swap table, virtual table, memcg table",
+            "18.17 B per entry of an allocated virtual cluster (9305 B per 512)",
+        ),
         ("reverse map", "8 B per slot of a used physical cluster"),
         ("physical cluster header", "48 B per 512 slots, static"),
     )
@@ -85,7 +84,7 @@ class VswapTable:
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        ledger.fix(METADATA, space.slots // 512 * _PHYSICAL_HEADER)
+        ledger.fix(METADATA, -(-space.slots // 512) * _PHYSICAL_HEADER)
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their virtual entry."""
@@ -101,9 +100,9 @@ class VswapTable:
         if placement is not None:
             ledger.hold("slots.physical", placement.slots)
             ledger.hold(METADATA, placement.clusters * (8 * placement.cluster_slots))
-            physical = (placement.took & (ops.backing == Backing.DISK)) | placement.gave
-            walks += physical
-            lines += 2 * physical
+            took = placement.took & (ops.backing == Backing.DISK)
+            walks += took.astype(np.int64) + placement.gave
+            lines += 2 * (took | placement.gave)
         charge_pages(ledger, ops, walks, lines)
         # a walk's fixed lines: the cluster header; per page the virtual table's line, 8-byte entries
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=1, descriptor_bytes=_ENTRY))

@@ -34,9 +34,8 @@ from swaptrace.layouts.charges import charge_pages
 from swaptrace.layouts.moves import MoveCosts, charge_moves
 from swaptrace.layouts.mru import LookupCache
 from swaptrace.layouts.virtual_space import VirtualSpace
-from swaptrace.model.component import Param, Space, choice
+from swaptrace.model.component import Layout, Space, choice
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Backing, Op, Ops
 
 __all__ = ["VswapV6"]
@@ -45,18 +44,26 @@ _DESCRIPTOR = 24
 _CLUSTER_BYTES = {"published": 512 * 24 + 512 // 8, "real": 112 + 512 * 24 + 72 + 72 + 9}
 
 
-class VswapV6:
+class VswapV6(Layout):
     """Virtual swap space v6, with its per-CPU lookup cache."""
 
     name = "vswap-v6"
     summary = "virtual entries with 24-byte descriptors, physical slots at I/O time"
     direct = False
-    params: tuple[Param, ...] = (
-        choice("mru", "1", "clusters in the per-CPU lookup cache (0: none, as before patch 22/22)", {"0": False, "1": True}),
-        choice("bytes", "published", "bytes of a cluster: as published in the cover, or as allocated", _CLUSTER_BYTES),
+    params = (
+        choice(
+            "mru",
+            "1",
+            "clusters in the per-CPU lookup cache (0: none, as before patch 22/22)",
+            {"0": False, "1": True},
+        ),
+        choice(
+            "bytes",
+            "published",
+            "bytes of a cluster: as published in the cover, or as allocated",
+            _CLUSTER_BYTES,
+        ),
     )
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
     state_per_slot = (
         ("descriptor", "24 B per entry of an allocated virtual cluster"),
         ("bitmap", "1 bit per entry of an allocated virtual cluster (real: 24.52 B per entry in all)"),
@@ -64,10 +71,18 @@ class VswapV6:
         ("physical device", "2 bits per slot, static"),
     )
     lookups = (
-        ("swap_out", "5 V; to the device 6 V + 2 P", "d (0 if the cache hits) + 2 + descriptor 1 or 2, +1 bitmap, +2 if a slot is taken"),
+        (
+            "swap_out",
+            "5 V; to the device 6 V + 2 P",
+            "d (0 if the cache hits) + 2 + descriptor 1 or 2, +1 bitmap, +2 if a slot is taken",
+        ),
         ("swap_in", "10 V; buffer 11 V; device 12 V + 1 P", "d + 2 + descriptor, +2 device"),
         ("swap-cache hit", "5 V", "d + 2 + descriptor"),
-        ("free", "1 V; + 1 P if a slot is given back", "d (0 if the cache hits) + 2 + descriptor, +1 bitmap, +2 P"),
+        (
+            "free",
+            "1 V; + 1 P if a slot is given back",
+            "d (0 if the cache hits) + 2 + descriptor, +1 bitmap, +2 P",
+        ),
         ("writeback, gc", "1 V per distinct virtual cluster and segment", "see moves"),
     )
     assumptions = (
@@ -81,7 +96,7 @@ class VswapV6:
         "mm/vswap.c",
     )
 
-    def __init__(self, mru: bool, bytes: int) -> None:  # noqa: A002  the parameter's name in a spec
+    def __init__(self, mru: bool, bytes: int) -> None:
         self._cluster_bytes = bytes
         self._space = VirtualSpace()
         self._cache = LookupCache() if mru else None

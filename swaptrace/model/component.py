@@ -12,7 +12,17 @@ from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Ops
 from swaptrace.model.units import parse_bytes, parse_share
 
-__all__ = ["Component", "Layout", "Param", "Space", "Stage", "bytes_param", "choice", "count_param", "share_param"]
+__all__ = [
+    "Component",
+    "Layout",
+    "Param",
+    "Space",
+    "Stage",
+    "bytes_param",
+    "choice",
+    "count_param",
+    "share_param",
+]
 
 PAGE = 4096
 
@@ -86,17 +96,15 @@ def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Par
 
 
 class Component(Protocol):
-    """What layouts and stages have in common. Instances are made anew for each replay, with parsed parameters."""
+    """What layouts and stages have in common. Its constructor takes its parsed parameters by name."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    params: ClassVar[tuple[Param, ...]]
-    requires: ClassVar[tuple[Capability, ...]]
-    columns: ClassVar[tuple[str, ...]]  # trace columns that its ops must carry
-    assumptions: ClassVar[tuple[str, ...]]
-    references: ClassVar[tuple[str, ...]]
-
-    def __init__(self, **values: Any) -> None: ...
+    params: ClassVar[tuple[Param, ...]] = ()
+    requires: ClassVar[tuple[Capability, ...]] = ()
+    columns: ClassVar[tuple[str, ...]] = ()  # trace columns that its ops must carry
+    assumptions: ClassVar[tuple[str, ...]] = ()
+    references: ClassVar[tuple[str, ...]] = ()
 
 
 class Stage(Component, Protocol):
@@ -106,22 +114,25 @@ class Stage(Component, Protocol):
     :class:`swaptrace.model.ops.Ops`) and may put exact counts and gauges into the ledger.
     """
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
-        """Begin a replay."""
+    pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
+
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
+        """Begin a replay; ``above`` is the stage before this one in the path, started already."""
 
     def feed(self, ops: Ops) -> None:
         """Handle one batch."""
 
     def finish(self) -> None:
-        """End the replay: add what is known only now."""
+        """End the replay: add what is known only now. Most stages have nothing left to add."""
+        return
 
 
 class Layout(Component, Protocol):
     """How a swap entry resolves to its data. ``direct`` layouts hand out physical slots as swap entries."""
 
     direct: ClassVar[bool]
-    state_per_slot: ClassVar[tuple[tuple[str, str], ...]]
-    lookups: ClassVar[tuple[tuple[str, str, str], ...]]  # op, lookups, cache lines
+    state_per_slot: ClassVar[tuple[tuple[str, str], ...]] = ()
+    lookups: ClassVar[tuple[tuple[str, str, str], ...]] = ()  # op, lookups, cache lines
 
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""

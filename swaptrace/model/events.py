@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["COLUMNS", "COLUMN_BY_NAME", "SCHEMA_VERSION", "Backend", "Cause", "Column", "Confidence", "EventBatch", "Kind"]
+__all__ = [
+    "COLUMNS",
+    "COLUMN_BY_NAME",
+    "SCHEMA_VERSION",
+    "Backend",
+    "Cause",
+    "Column",
+    "Confidence",
+    "EventBatch",
+    "Kind",
+]
 
 SCHEMA_VERSION = 1
 Array = NDArray[Any]
@@ -99,7 +109,13 @@ class Column:
 _C = Column
 # Encodings: performance.md section 2 measured them; ts compresses best delta-packed, slots byte-split, hashes plain.
 COLUMNS: tuple[Column, ...] = (
-    _C("ts", "int64", "time, ns of CLOCK_MONOTONIC of the recording machine; never decreases", required=True, encoding="DELTA_BINARY_PACKED"),
+    _C(
+        "ts",
+        "int64",
+        "time, ns of CLOCK_MONOTONIC of the recording machine; never decreases",
+        required=True,
+        encoding="DELTA_BINARY_PACKED",
+    ),
     _C("kind", "uint8", "what happened", required=True, names=Kind),
     _C("cause", "uint8", "why it happened", names=Cause),
     _C("backend", "uint8", "where the recording kernel had the data", names=Backend),
@@ -110,15 +126,43 @@ COLUMNS: tuple[Column, ...] = (
     _C("owner_tgid", "uint32", "process whose page it is"),
     _C("memcg", "uint64", "memory cgroup: inode of its directory"),
     _C("dev", "uint32", "swap device, major << 20 | minor"),
-    _C("swap_type", "uint8", "the kernel's index of the swap device (swp_type); with slot the key of an object", null=255),
-    _C("slot", "int64", "4 KiB slot on that device (swp_offset), the header page is slot 0", null=-1, encoding="BYTE_STREAM_SPLIT"),
-    _C("va", "int64", "virtual address of the page in its owner, bytes (index * 4096 for shmem)", null=-1, encoding="DELTA_BINARY_PACKED"),
+    _C(
+        "swap_type",
+        "uint8",
+        "the kernel's index of the swap device (swp_type); with slot the key of an object",
+        null=255,
+    ),
+    _C(
+        "slot",
+        "int64",
+        "4 KiB slot on that device (swp_offset), the header page is slot 0",
+        null=-1,
+        encoding="BYTE_STREAM_SPLIT",
+    ),
+    _C(
+        "va",
+        "int64",
+        "virtual address of the page in its owner, bytes (index * 4096 for shmem)",
+        null=-1,
+        encoding="DELTA_BINARY_PACKED",
+    ),
     _C("ino", "uint64", "inode of a shmem page"),
     _C("pfn", "int64", "page frame number", null=-1, encoding="DELTA_BINARY_PACKED"),
     _C("order", "uint8", "order of the folio: 2**order pages moved together"),
     _C("sub", "uint16", "index of this page in its folio"),
-    _C("hash", "uint64", "hash of the page's content (algorithm and salt: file metadata)", null=None, encoding="PLAIN"),
-    _C("fill", "uint64", "the 8-byte word that fills the whole page; 0 is a zero page; null is any other page", null=None),
+    _C(
+        "hash",
+        "uint64",
+        "hash of the page's content (algorithm and salt: file metadata)",
+        null=None,
+        encoding="PLAIN",
+    ),
+    _C(
+        "fill",
+        "uint64",
+        "the 8-byte word that fills the whole page; 0 is a zero page; null is any other page",
+        null=None,
+    ),
     _C("csize", "uint32", "bytes that the recording kernel stored for it (zram, zswap)"),
     _C("incompressible", "bool", "stored uncompressed by zram or zswap"),
     _C("shmem", "bool", "a shmem page, not an anonymous one"),

@@ -93,9 +93,7 @@ def validate(trace: Trace) -> Findings:
             text = f"the content has sha256 {digest[:16]}.., the header says {said}.."
             out.violations.append(Finding("digest", text))
     if trace.meta.rows != trace.rows:
-        out.violations.append(
-            Finding("rows", f"the file has {trace.rows:,} rows, the header says {trace.meta.rows:,}")
-        )
+        out.violations.append(Finding("rows", f"the file has {trace.rows:,} rows, the header says {trace.meta.rows:,}"))
     out.warnings += tally.findings(_WARNINGS)
     for source, count in sorted(trace.meta.lost.items()):
         if count:
@@ -106,9 +104,7 @@ def validate(trace: Trace) -> Findings:
     if trace.meta.interrupted:
         out.warnings.append(Finding("interrupted", "the recording was interrupted; what it has is whole"))
     if trace.meta.sight(Capability.SLOT) is Sight.ABSENT:
-        out.warnings.append(
-            Finding("capability", "the header does not declare SLOT: nothing can be replayed")
-        )
+        out.warnings.append(Finding("capability", "the header does not declare SLOT: nothing can be replayed"))
     return out
 
 
@@ -142,9 +138,7 @@ def _check_types(trace: Trace, out: Findings) -> None:
         out.violations.append(Finding("null", f"column {name} is required, but missing", count))
     for name, words in unknown.items():
         if words:
-            out.violations.append(
-                Finding("word", f"column {name} has unknown values: {', '.join(sorted(words))}")
-            )
+            out.violations.append(Finding("word", f"column {name} has unknown values: {', '.join(sorted(words))}"))
 
 
 def _check_rows(trace: Trace, tally: _Tally) -> str:
@@ -163,7 +157,9 @@ def _check_rows(trace: Trace, tally: _Tally) -> str:
             continue
         for column in COLUMNS:
             if not column.text:
-                digest.update(column.name, batch[column.name], batch.valid.get(column.name))
+                values = batch[column.name]
+                present = batch.valid[column.name] if column.null is None else values != column.null
+                digest.update(column.name, values, None if column.required else present)
         ts = batch["ts"]
         tally.add("sorted", np.diff(ts, prepend=last_ts if batch.first else ts[0]) < 0, batch.first)
         last_ts = ts[-1]
@@ -176,7 +172,7 @@ def _check_rows(trace: Trace, tally: _Tally) -> str:
         written = _orphans(batch, written, tally)
     folios.finish(tally)
     for codes, words in trace.comms():
-        digest.update_text("comm", codes, words)
+        digest.update_text("comm", codes, words, codes >= 0)
     return digest.hexdigest()
 
 

@@ -110,10 +110,7 @@ class Ledger:
 
     def end(self) -> None:
         """Finish the batch: settle the gauges."""
-        if VIRTUAL in self._held:
-            virtual = self._settle(VIRTUAL, None)
-        else:
-            virtual = None
+        virtual = self._settle(VIRTUAL, None) if VIRTUAL in self._held else None
         for name in [n for n in self._held if n != VIRTUAL]:
             self._settle(name, virtual)
         self._held.clear()

@@ -49,87 +49,168 @@ def _metrics(better: Better, kind: MetricKind, unit: str, docs: dict[str, str]) 
 
 
 METRICS: tuple[Metric, ...] = (
-    *_metrics(_N, _E, "1", {
-        "trace.events": "events replayed",
-        "trace.objects": "distinct objects (device, slot, generation)",
-    }),
-    *_metrics(_N, _E, "pages", {
-        "trace.writeouts": "page contents leaving RAM",
-        "trace.reads": "page contents read back (faults and readahead); swap-cache hits read nothing and are not here",
-        "trace.cache_hits": "faults answered by the swap cache",
-        "trace.frees": "slots released, observed or inferred",
-        "trace.inferred_frees": "frees that no event showed: a rewrite, a swapoff or a new owner proved them",
-        "trace.slotless_writeouts": "writeouts without slot and owner: counted, but without a lifetime",
-        "trace.orphans": "reads and frees of slots never seen written: skipped",
-    }),
-    *_metrics(_L, _E, "1", {
-        "indirection.lookups": "table walks executed, all ops",
-        "indirection.lookups_per_event": "indirection.lookups / (writeouts + reads + frees)",
-        "indirection.lookups.swap_out": "table walks of swap-outs",
-        "indirection.lookups.swap_in": "table walks of swap-ins, swap-cache hits included",
-        "indirection.lookups.free": "table walks of slot frees",
-        "indirection.lookups.writeback": "table walks of moving a page from RAM to the device after its swap-out",
-        "indirection.lookups.gc": "table walks of moving pages on the device",
-        "indirection.cachelines": "distinct dependent cache lines touched by those walks, per event summed",
-        "indirection.cachelines_per_event": "indirection.cachelines / (writeouts + reads + frees)",
-    }),
-    *_metrics(_H, _E, "1", {
-        "indirection.mru_hits": "lookups answered by a per-CPU lookup cache",
-        "indirection.mru_hit_rate": "indirection.mru_hits / lookups that ask the cache",
-    }),
-    *_metrics(_L, _E, "B", {
-        "indirection.metadata_bytes.static": "swap metadata allocated per device whatever its use",
-        "indirection.metadata_bytes.peak": "most bytes of swap metadata at once, static included",
-        "indirection.metadata_bytes.avg": "time-weighted mean of the bytes of swap metadata, static included",
-        "indirection.metadata_bytes.end": "bytes of swap metadata at the end of the trace, static included",
-        "indirection.metadata_bytes_per_slot": "(peak - static) / slots in use at that peak",
-    }),
-    *_metrics(_L, _M, "ns", {
-        "indirection.ns": "lookups and cache lines priced by the cost model",
-        "indirection.ns_per_event": "indirection.ns / (writeouts + reads + frees)",
-    }),
-    *_metrics(_L, _E, "1", {
-        "slots.virtual_peak": "most swap entries in use at once",
-        "slots.physical_peak": "most physical slots in use at once",
-        "slots.physical_idle_peak": "most physical slots held by pages whose data is elsewhere (zero, shared, buffer)",
-    }),
+    *_metrics(
+        _N,
+        _E,
+        "1",
+        {
+            "trace.events": "events replayed",
+            "trace.objects": "distinct objects (device, slot, generation)",
+        },
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "trace.writeouts": "page contents leaving RAM",
+            "trace.reads": "page contents read back (faults and readahead); swap-cache hits read nothing",
+            "trace.cache_hits": "faults answered by the swap cache",
+            "trace.frees": "slots released, observed or inferred",
+            "trace.inferred_frees": "frees that no event showed: a rewrite, a swapoff or a new owner proved them",
+            "trace.slotless_writeouts": "writeouts without slot and owner: counted, but without a lifetime",
+            "trace.orphans": "reads and frees of slots never seen written: skipped",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {
+            "indirection.lookups": "table walks executed, all ops",
+            "indirection.lookups_per_event": "indirection.lookups / (writeouts + reads + frees)",
+            "indirection.lookups.swap_out": "table walks of swap-outs",
+            "indirection.lookups.swap_in": "table walks of swap-ins, swap-cache hits included",
+            "indirection.lookups.free": "table walks of slot frees",
+            "indirection.lookups.writeback": "table walks of moving a page from RAM to the device after its swap-out",
+            "indirection.lookups.gc": "table walks of moving pages on the device",
+            "indirection.cachelines": "distinct dependent cache lines touched by those walks, per event summed",
+            "indirection.cachelines_per_event": "indirection.cachelines / (writeouts + reads + frees)",
+        },
+    ),
+    *_metrics(
+        _H,
+        _E,
+        "1",
+        {
+            "indirection.mru_hits": "lookups answered by a per-CPU lookup cache",
+            "indirection.mru_hit_rate": "indirection.mru_hits / lookups that ask the cache",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "B",
+        {
+            "indirection.metadata_bytes.static": "swap metadata allocated per device whatever its use",
+            "indirection.metadata_bytes.peak": "most bytes of swap metadata at once, static included",
+            "indirection.metadata_bytes.avg": "time-weighted mean of the bytes of swap metadata, static included",
+            "indirection.metadata_bytes.end": "bytes of swap metadata at the end of the trace, static included",
+            "indirection.metadata_bytes_per_slot": "(peak - static) / slots in use at that peak",
+        },
+    ),
+    *_metrics(
+        _L,
+        _M,
+        "ns",
+        {
+            "indirection.ns": "lookups and cache lines priced by the cost model",
+            "indirection.ns_per_event": "indirection.ns / (writeouts + reads + frees)",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {
+            "slots.virtual_peak": "most swap entries in use at once",
+            "slots.physical_peak": "most physical slots in use at once",
+            "slots.physical_idle_peak": "most physical slots whose page is elsewhere (zero, shared, buffer)",
+        },
+    ),
     *_metrics(_N, _E, "B", {"write.logical_bytes": "4096 x trace.writeouts"}),
-    *_metrics(_L, _E, "B", {
-        "write.host_bytes": "submitted to the device, host-side copies and padding included",
-        "write.host_gc_bytes": "copied by the host's own cleaner",
-    }),
-    *_metrics(_L, _E, "1", {"write.requests": "device writes after merging pages that follow each other in place and order"}),
-    *_metrics(_H, _E, "1", {"write.sequential_share": "share of written pages that follow their predecessor on the device"}),
+    *_metrics(
+        _L,
+        _E,
+        "B",
+        {
+            "write.host_bytes": "submitted to the device, host-side copies and padding included",
+            "write.host_gc_bytes": "copied by the host's own cleaner",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {"write.requests": "device writes after merging pages that follow each other in place and order"},
+    ),
+    *_metrics(
+        _H,
+        _E,
+        "1",
+        {"write.sequential_share": "share of written pages that follow their predecessor on the device"},
+    ),
     *_metrics(_H, _E, "pages", {"write.absorbed_pages": "written out, but dead before they reached the device"}),
     *_metrics(_L, _M, "B", {"write.flash_bytes": "programmed by the device's own translation layer"}),
-    *_metrics(_L, _M, "1", {
-        "write.erases": "erase blocks erased",
-        "write.amplification_flash": "write.flash_bytes / write.host_bytes",
-        "write.amplification": "write.flash_bytes / write.logical_bytes",
-    }),
+    *_metrics(
+        _L,
+        _M,
+        "1",
+        {
+            "write.erases": "erase blocks erased",
+            "write.amplification_flash": "write.flash_bytes / write.host_bytes",
+            "write.amplification": "write.flash_bytes / write.logical_bytes",
+        },
+    ),
     *_metrics(_L, _E, "1", {"write.amplification_host": "write.host_bytes / write.logical_bytes"}),
-    *_metrics(_H, _E, "pages", {
-        "dedup.zero_pages": "elided because every byte is zero",
-        "dedup.same_filled_pages": "elided because one 8-byte word, not zero, fills the page",
-        "dedup.hits": "writeouts whose content a live object of the same scope already held",
-        "dedup.cross_memcg_hits": "hits on content held only by other memory cgroups",
-    }),
+    *_metrics(
+        _H,
+        _E,
+        "pages",
+        {
+            "dedup.zero_pages": "elided because every byte is zero",
+            "dedup.same_filled_pages": "elided because one 8-byte word, not zero, fills the page",
+            "dedup.hits": "writeouts whose content a live object of the same scope already held",
+            "dedup.cross_memcg_hits": "hits on content held only by other memory cgroups",
+        },
+    ),
     *_metrics(_H, _E, "1", {"dedup.hit_rate": "dedup.hits / writeouts that reached the stage"}),
-    *_metrics(_N, _E, "1", {
-        "dedup.unique_peak": "most distinct contents held at once",
-        "dedup.refs_max": "most objects sharing one content",
-    }),
-    *_metrics(_N, _E, "pages", {"dedup.unhashed": "writeouts that reached the stage without a hash: stored as unique"}),
+    *_metrics(
+        _N,
+        _E,
+        "1",
+        {
+            "dedup.unique_peak": "most distinct contents held at once",
+            "dedup.refs_max": "most objects sharing one content",
+        },
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {"dedup.unhashed": "writeouts that reached the stage without a hash: stored as unique"},
+    ),
     *_metrics(_H, _E, "B", {"dedup.saved_bytes": "bytes not stored because of hits"}),
     *_metrics(_L, _E, "B", {"dedup.index_bytes_peak": "largest size of the content index"}),
     *_metrics(_H, _E, "pages", {"buffer.hits": "reads served by the RAM buffer"}),
     *_metrics(_L, _E, "B", {"buffer.bytes_peak": "largest size of the RAM buffer"}),
     *_metrics(_N, _E, "pages", {"buffer.pages_end": "pages still in the RAM buffer at the end of the trace"}),
     *_metrics(_L, _E, "B", {"read.device_bytes": "read back from the device"}),
-    *_metrics(_L, _E, "1", {"read.requests": "device reads after merging pages that follow each other in place and order"}),
-    *_metrics(_L, _M, "ns", {
-        f"cost.{op}_ns.{stat}": f"modelled indirection latency of one {op.replace('_', '-')}, {stat}"
-        for op in ("swap_out", "swap_in", "free") for stat in ("mean", "p50", "p99")
-    }),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {"read.requests": "device reads after merging pages that follow each other in place and order"},
+    ),
+    *_metrics(
+        _L,
+        _M,
+        "ns",
+        {
+            f"cost.{op}_ns.{stat}": f"modelled indirection latency of one {op.replace('_', '-')}, {stat}"
+            for op in ("swap_out", "swap_in", "free")
+            for stat in ("mean", "p50", "p99")
+        },
+    ),
 )
 METRIC_BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}

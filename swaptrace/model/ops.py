@@ -127,6 +127,10 @@ class Ops:
     def __len__(self) -> int:
         return len(self.op)
 
+    def again(self) -> Ops:
+        """Return the same ops without any annotation, for another policy."""
+        return Ops(self.ts, self.op, self.cpu, self.handle, self.new, self.prev, self.birth, self.sub, self.columns)
+
     def before(self, at_out: NDArray[Any], table: NDArray[Any], where: Ints) -> NDArray[Any]:
         """Return, for the ops ``where``, the value that their object had just before them.
 

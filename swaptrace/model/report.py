@@ -112,16 +112,30 @@ class Report:
         try:
             raw: Any = from_json(Path(path).read_bytes())
         except FileNotFoundError as error:
-            raise InputError(f"{path} does not exist.", "", "Make one: swaptrace replay TRACE -p POLICY -o reports/") from error
+            raise InputError(
+                f"{path} does not exist.", "", "Make one: swaptrace replay TRACE -p POLICY -o reports/"
+            ) from error
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a report.", str(error).splitlines()[0], "A report is the JSON of swaptrace replay -o.") from error
+            raise InputError(
+                f"{path} is not a report.",
+                str(error).splitlines()[0],
+                "A report is the JSON of swaptrace replay -o.",
+            ) from error
         found = raw.get("schema") if isinstance(raw, dict) else None
         if found != REPORT_SCHEMA:
-            raise InputError(f"{path} has the schema {found!r}.", f"This swaptrace reads {REPORT_SCHEMA}.", "Replay the trace again, or upgrade.")
+            raise InputError(
+                f"{path} has the schema {found!r}.",
+                f"This swaptrace reads {REPORT_SCHEMA}.",
+                "Replay the trace again, or upgrade.",
+            )
         try:
             return TypeAdapter(Report).validate_python(raw)
         except ValidationError as error:
-            raise InputError(f"{path} is damaged.", str(error).splitlines()[1].strip() + " " + str(error).splitlines()[2].strip(), "Replay the trace again.") from error
+            raise InputError(
+                f"{path} is damaged.",
+                str(error).splitlines()[1].strip() + " " + str(error).splitlines()[2].strip(),
+                "Replay the trace again.",
+            ) from error
 
     @staticmethod
     def json_schema() -> dict[str, Any]:
@@ -131,7 +145,9 @@ class Report:
         return TypeAdapter(Report).json_schema(mode="serialization")
 
 
-def figure(name: str, value: float, low: float | None = None, high: float | None = None, inferred: bool = False) -> Figure:
+def figure(
+    name: str, value: float, low: float | None = None, high: float | None = None, inferred: bool = False
+) -> Figure:
     """Return the figure of metric ``name``: unit, direction and kind come from the table of metrics."""
     metric = METRIC_BY_NAME[name]
     return Figure(value, metric.unit, metric.better, metric.kind, low, high, inferred)

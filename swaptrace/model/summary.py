@@ -84,12 +84,8 @@ class Summary:
     comms: Counter[str] = field(default_factory=Counter)  # events by the name of the task that ran them
     orders: Counter[int] = field(default_factory=Counter)  # pages swapped out by folio order
     shmem: int = 0  # shmem pages swapped out
-    until_read: LogHistogram = field(
-        default_factory=LogHistogram
-    )  # swap-out to the first swap-in of the slot
-    lifetime: LogHistogram = field(
-        default_factory=LogHistogram
-    )  # swap-out to the free or rewrite of the slot
+    until_read: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the first swap-in of the slot
+    lifetime: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the free or rewrite of the slot
     timeline: Timeline = field(default_factory=Timeline)  # swap-outs
     live_end: int = 0  # slots written and neither freed nor rewritten at the end
 
@@ -131,9 +127,7 @@ def summarize(trace: Trace) -> Summary:
         since.feed(key[keyed], ts[keyed], kind[keyed], out)
     for codes, words in trace.comms():
         named, events = np.unique(codes[codes >= 0], return_counts=True)
-        out.comms.update(
-            {words[code]: count for code, count in zip(named.tolist(), events.tolist(), strict=True)}
-        )
+        out.comms.update({words[code]: count for code, count in zip(named.tolist(), events.tolist(), strict=True)})
     out.live_end = since.live
     return out
 

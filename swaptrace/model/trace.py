@@ -111,7 +111,11 @@ def _open(path: Path) -> pq.ParquetFile:
             why = "It begins like Parquet but its end is missing or damaged: the copy or the recording was cut short."
         else:
             why = "It is not a Parquet file."
-        step = "Copy it again." if ours else f"If it is a recording of perf or ftrace: swaptrace record {path} -o T.parquet"
+        step = (
+            "Copy it again."
+            if ours
+            else f"If it is a recording of perf or ftrace: swaptrace record {path} -o T.parquet"
+        )
         raise InputError(f"{path} is not a swaptrace trace.", why, step) from error
 
 
@@ -143,7 +147,9 @@ def _header(path: Path, file: pq.ParquetFile) -> TraceMeta:
 def _check_columns(path: Path, schema: pa.Schema) -> None:
     missing = [c.name for c in COLUMN_BY_NAME.values() if c.required and c.name not in schema.names]
     if missing:
-        raise InputError(f"{path} lacks the columns {', '.join(missing)}.", "They are required in every schema version.")
+        raise InputError(
+            f"{path} lacks the columns {', '.join(missing)}.", "They are required in every schema version."
+        )
 
 
 def _decode(batch: pa.RecordBatch, columns: Sequence[str], first: int) -> EventBatch:
@@ -183,7 +189,7 @@ def _numpy(column: Column, array: pa.Array | None, rows: int) -> tuple[NDArray[A
 
 def _buffer(array: pa.Array) -> NDArray[Any]:
     """View a primitive Arrow array as NumPy, nulls undefined, without a copy."""
-    dtype = np.dtype(array.type.to_pandas_dtype())
+    dtype = np.dtype(str(array.type))  # to_pandas_dtype() needs pandas before pyarrow 20
     return np.frombuffer(array.buffers()[1], dtype, len(array) + array.offset)[array.offset :]
 
 

@@ -20,7 +20,9 @@ _TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h":
 def _split(text: str, what: str, units: dict[str, int]) -> tuple[float, str]:
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)\s*", text)
     if match is None:
-        raise UsageError(f"{text!r} is not a {what}.", "A number and a unit are expected.", f"Units: {', '.join(units)}.")
+        raise UsageError(
+            f"{text!r} is not a {what}.", "A number and a unit are expected.", f"Units: {', '.join(units)}."
+        )
     return float(match[1]), match[2]
 
 

@@ -49,12 +49,13 @@ class SlotHandles:
             self.count += _RUN * len(fresh)
             base = runs[cluster]
         self._runs[device] = runs
-        return base + (slot & (_RUN - 1)).astype(np.int32)
+        handles: NDArray[np.int32] = base + (slot & (_RUN - 1)).astype(np.int32)
+        return handles
 
     def on_device(self, device: int) -> NDArray[np.int32]:
         """Return all handles of ``device``, in slot order."""
         runs = self._runs.get(device, np.empty(0, np.int32))
-        return (runs[runs >= 0][:, None] + np.arange(_RUN, dtype=np.int32)).ravel()
+        return np.add.outer(runs[runs >= 0], np.arange(_RUN, dtype=np.int32)).ravel()
 
 
 class PageHandles:

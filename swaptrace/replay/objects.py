@@ -34,7 +34,20 @@ from swaptrace.replay.handles import PageHandles, SlotHandles
 
 __all__ = ["NEEDED_COLUMNS", "ObjectCounts", "Objects"]
 
-NEEDED_COLUMNS = ("ts", "kind", "cause", "backend", "cpu", "tgid", "owner_tgid", "swap_type", "dev", "slot", "va", "sub")
+NEEDED_COLUMNS = (
+    "ts",
+    "kind",
+    "cause",
+    "backend",
+    "cpu",
+    "tgid",
+    "owner_tgid",
+    "swap_type",
+    "dev",
+    "slot",
+    "va",
+    "sub",
+)
 _NO_OP = 255
 _OP_OF_KIND = np.full(256, _NO_OP, np.uint8)
 _OP_OF_KIND[[Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE]] = [Op.OUT, Op.IN, Op.FREE]
@@ -272,8 +285,12 @@ class Objects:
         last = np.append(firsts[1:], n) - 1
         self._live[handle[last]] = (state[last] & 1) == 1
         self._page[rows.handle[outs]] = pages  # in time order: the last one of a key stays
-        return _Fate(_scattered(live, order), None if stale is None else _scattered(stale, order),
-                     _scattered(prev, order), None if birth is prev else _scattered(birth, order))
+        return _Fate(
+            _scattered(live, order),
+            None if stale is None else _scattered(stale, order),
+            _scattered(prev, order),
+            None if birth is prev else _scattered(birth, order),
+        )
 
     def _note_accesses(
         self,
@@ -359,9 +376,7 @@ class Objects:
             columns[name] = take(name)
             if name in events.valid:
                 columns[f"has_{name}"] = events.valid[name] if whole else events.valid[name][source]
-        return Ops(
-            take("ts"), op, take("cpu"), handle, new, prev, birth, take("sub"), columns
-        )
+        return Ops(take("ts"), op, take("cpu"), handle, new, prev, birth, take("sub"), columns)
 
     def _swapoff(self, event: EventBatch) -> Ops:
         """Rule 5: free every live object of the device."""
@@ -414,9 +429,7 @@ def _slice(events: EventBatch, start: int, end: int) -> EventBatch:
     )
 
 
-def _inserted(
-    rows: _Rows, before: NDArray[np.int64], handle: NDArray[np.int32], source: NDArray[np.int64]
-) -> _Rows:
+def _inserted(rows: _Rows, before: NDArray[np.int64], handle: NDArray[np.int32], source: NDArray[np.int64]) -> _Rows:
     """Return ``rows`` with unseen frees of ``handle`` inserted before the positions ``before``."""
     unseen = np.zeros(len(rows.op), np.bool_) if rows.unseen is None else rows.unseen
     return _Rows(

@@ -18,17 +18,15 @@ Source: Nhat Pham, linux-mm 2026-04-11 (content index and refcount per medium); 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.refcounts import RefCounts
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import Layout, Param, Space, choice, count_param
+from swaptrace.model.component import Layout, Space, Stage, choice, count_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
-from swaptrace.model.ops import CARRIED, NOTHING, Backing, Op, Ops
+from swaptrace.model.ops import CARRIED, NOTHING, Backing, Ops
 from swaptrace.stages.sharing import MemcgSharing
 
 __all__ = ["Dedup"]
@@ -38,17 +36,17 @@ _UNHASHED = -2  # by handle: it holds a block that is not in the index
 _BORN = np.int64(1) << 40  # in block references: _BORN + k is the k-th block stored in this batch, less is its number
 
 
-class Dedup:
+class Dedup(Stage):
     """Inline dedup of page contents with strict reference counts."""
 
     name = "dedup"
     summary = "equal contents are stored once, with reference counts"
-    params: tuple[Param, ...] = (
+    params = (
         choice("scope", "device", "contents are shared inside one swap device", {"device": "device"}),
         choice("index", "strict", "the index forgets a content with its last object", {"strict": "strict"}),
         count_param("entry", "24", "bytes of an index entry: hash 8, slot 8, link 4, refcount 4", least=1),
     )
-    requires: tuple[Capability, ...] = (Capability.HASH,)
+    requires = (Capability.HASH,)
     columns = ("hash", "memcg")
     assumptions = (
         "Equal hashes are equal contents; n distinct contents collide with probability n^2 / 2^65.",
@@ -70,7 +68,7 @@ class Dedup:
         self._spare = np.empty(0, np.int32)  # numbers of dead blocks, to be used again
         self._given_out = 0
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
 
@@ -194,6 +192,3 @@ class Dedup:
         change[dies] -= 1
         ledger.hold("dedup.unique", change)
         ledger.hold("dedup.index_bytes", self._entry * change)
-
-    def finish(self) -> None:
-        """Nothing is left to add."""

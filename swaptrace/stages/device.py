@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.model.component import Layout, Param, Space
+from swaptrace.model.component import Layout, Space, Stage
 from swaptrace.model.events import Backend
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
@@ -21,18 +21,15 @@ _BACKING = np.full(256, Backing.PENDING, np.uint8)
 _BACKING[[Backend.DISK, Backend.ZERO, Backend.CACHE]] = [Backing.DISK, Backing.ZERO, Backing.CACHE]
 
 
-class Device:
+class Device(Stage):
     """Writes and reads as recorded."""
 
     name = "device"
     summary = "writes and reads exactly as recorded"
-    params: tuple[Param, ...] = ()
-    requires: tuple[Capability, ...] = (Capability.SLOT,)
+    requires = (Capability.SLOT,)
     columns = ("backend", "slot", "swap_type")
-    assumptions: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
         self._bases = np.zeros(256, np.int64)
@@ -51,6 +48,3 @@ class Device:
         self._ledger.written.extend(slot[stores])
         self._ledger.read.extend(slot[reads])
         ops.backing = _BACKING[backend]
-
-    def finish(self) -> None:
-        """Nothing is left to add."""

@@ -15,32 +15,32 @@ allocation inside vswap); LWN 1072657.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashLog
-from swaptrace.model.component import PAGE, Layout, Param, Space, bytes_param, choice, count_param
+from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 
 __all__ = ["Flash"]
 
 
-class Flash:
+class Flash(Stage):
     """A RAM buffer and a log of erase blocks, cleaned greedily."""
 
     name = "flash"
     summary = "RAM buffer, then whole erase blocks written in sequence"
-    params: tuple[Param, ...] = (
+    params = (
         bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
         bytes_param("erase", "4MiB", "erase block of the device: one segment"),
         count_param("reserve", "2", "free segments at which the cleaner starts"),
         choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
         count_param("size", "0", "slots of the device; 0: as many as the recording had"),
     )
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
     assumptions = (
         "The buffer is uncompressed, first in, first out; dead pages give their room back.",
         "No timer and no memory pressure: only a full buffer is written.",
@@ -59,7 +59,7 @@ class Flash:
         self._buffer = buffer // PAGE
         self._reserve, self._discard, self._size = reserve, discard, size
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         segments = (self._size or space.slots) // self._segment
         if segments <= self._reserve:
@@ -85,7 +85,7 @@ class Flash:
         kind = np.where(second, np.where(ops.store[at], STORE, FETCH), DROP).astype(np.uint8)
         result = self._log.feed(kind, np.where(second, ops.block[at], ops.drop[at]))
 
-        def per_op(change: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        def per_op(change: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
             total = np.zeros(n, np.int64)
             np.add.at(total, at, change)
             return total
@@ -93,9 +93,7 @@ class Flash:
         buffered, live = per_op(result.buffered), per_op(result.live)
         ended = np.zeros(n, np.bool_)
         ended[at[(kind == DROP) & ~result.absorbed]] = True
-        ops.placement = Placement(
-            live, per_op(result.segments), np.zeros(n, np.bool_), ended, self._segment, buffered
-        )
+        ops.placement = Placement(live, per_op(result.segments), np.zeros(n, np.bool_), ended, self._segment, buffered)
         ops.writes = DeviceWrites(
             at[result.at],
             result.page,

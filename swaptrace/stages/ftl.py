@@ -12,25 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.ftl import PageMappedFtl
-from swaptrace.model.component import PAGE, Layout, Param, Space, bytes_param, share_param
+from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, share_param
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import DeviceWrites, Ops
 
 __all__ = ["Ftl"]
 
 
-class Ftl:
+class Ftl(Stage):
     """A page-mapped flash translation layer."""
 
     name = "ftl"
     summary = "the device's own page-mapped translation, greedy garbage collection"
-    params: tuple[Param, ...] = (
+    params = (
         bytes_param("erase", "4MiB", "erase block (superblock) of the device"),
         share_param("op", "7%", "over-provisioning: spare capacity as a share of the device"),
     )
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
     assumptions = (
         "The device is empty at the beginning of the trace, and holds nothing but swap.",
         "Host pages of 4 KiB are programmed one by one: no padding to larger program pages.",
@@ -41,24 +38,19 @@ class Ftl:
         self._block = erase // PAGE
         self._spare = op
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._ftl: PageMappedFtl | None = None
-
-    def attach(self, pages: int) -> None:
-        """Make the device as large as what the stage above writes to."""
-        self._ftl = PageMappedFtl(pages, self._block, self._spare)
+        self.pages = above.pages if above is not None else space.slots
+        self._ftl = PageMappedFtl(self.pages, self._block, self._spare)
 
     def feed(self, ops: Ops) -> None:
         """Program the writes of this batch."""
-        assert self._ftl is not None
         if ops.writes is not None and (len(ops.writes.page) or len(ops.writes.dead_page)):
             self._ftl.feed(_stream(ops.writes))
 
     def finish(self) -> None:
         """Report what the device did."""
-        assert self._ftl is not None
         self._ledger.count("write.flash_bytes", PAGE * self._ftl.flash_pages)
         self._ledger.count("write.erases", self._ftl.erases)
 

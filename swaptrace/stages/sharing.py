@@ -30,9 +30,7 @@ class MemcgSharing:
         self._only: int | None = None
         self._several = False
 
-    def cross_hits(
-        self, ops: Ops, takes: NDArray[np.int64], gives: NDArray[np.int64], hit: NDArray[np.bool_]
-    ) -> int:
+    def cross_hits(self, ops: Ops, takes: NDArray[np.int64], gives: NDArray[np.int64], hit: NDArray[np.bool_]) -> int:
         """Return the cross-memcg hits of a batch; ``takes`` and ``gives`` are the ops that take and give references."""
         size = int(ops.handle.max()) + 1
         self._pair, self._key = grown(self._pair, size, _NONE), grown(self._key, size, 0)

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import Layout, Param, Space, choice, count_param
+from swaptrace.model.component import Layout, Space, Stage, choice, count_param
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 
 __all__ = ["MAX_CPUS", "Slots"]
@@ -28,17 +27,20 @@ __all__ = ["MAX_CPUS", "Slots"]
 MAX_CPUS = 1 << 16  # cpu columns are uint16; per-CPU state is two small arrays
 
 
-class Slots:
+class Slots(Stage):
     """In-place placement on the swap device."""
 
     name = "slots"
     summary = "pages are written in place to slots of the device"
-    params: tuple[Param, ...] = (
-        choice("discard", "off", "report slots that are given back to the device at once", {"off": False, "on": True}),
+    params = (
+        choice(
+            "discard",
+            "off",
+            "report slots that are given back to the device at once",
+            {"off": False, "on": True},
+        ),
         count_param("size", "0", "slots of the device; 0: as many as the recording had"),
     )
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
     assumptions = (
         "All swap devices of the trace act as one device; priorities are not replayed.",
         "Every page is an order-0 allocation.",
@@ -50,7 +52,7 @@ class Slots:
         self._size = size
         self._slot = np.full(0, -1, np.int64)  # by block
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
         self._direct = layout.direct
@@ -59,10 +61,8 @@ class Slots:
 
     def feed(self, ops: Ops) -> None:
         """Place the stores, and turn them and the reads into device traffic."""
-        if self._direct and ops.block is ops.handle:
-            slot = self._at_entry(ops)
-        else:
-            slot = self._at_writeout(ops)
+        at_entry = self._direct and ops.block is ops.handle
+        slot = self._at_entry(ops) if at_entry else self._at_writeout(ops)
         stores, reads = np.flatnonzero(ops.store), np.flatnonzero(ops.fetch)
         dead = np.flatnonzero(self._given >= 0) if self._discard else np.empty(0, np.int64)
         ops.writes = DeviceWrites(
@@ -114,6 +114,3 @@ class Slots:
             stored = ops.stored_at[todo]
             slot[todo] = np.where(stored >= 0, slot[stored], self._slot[ops.block[todo]])
             todo = todo[slot[todo] < 0]
-
-    def finish(self) -> None:
-        """Nothing is left to add."""

@@ -5,20 +5,19 @@ it as a zero page. With ``same=on`` it is elided as well if ``fill`` is any othe
 elided writeout stores nothing; if it rewrites an object whose content was stored below, that content dies. Reads
 and frees of an object whose latest writeout was elided end here.
 
-Source: "mm: store zero pages to be swapped out in a bitmap" (Linux 6.12), 20240627105730.3110705-1-usamaarif642@gmail.com.
+Source: "mm: store zero pages to be swapped out in a bitmap" (Linux 6.12),
+20240627105730.3110705-1-usamaarif642@gmail.com.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import Layout, Param, Space, choice
+from swaptrace.model.component import Layout, Space, Stage, choice
 from swaptrace.model.events import Backend
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
 
 __all__ = ["Zero"]
@@ -27,15 +26,19 @@ _STORED, _ZERO, _SAME = 0, 1, 2
 _BACKING = np.array([Backing.PENDING, Backing.ZERO, Backing.SAME], np.uint8)
 
 
-class Zero:
+class Zero(Stage):
     """Elides zero pages, and with ``same=on`` same-filled ones."""
 
     name = "zero"
     summary = "zero pages are a bit, never stored"
-    params: tuple[Param, ...] = (
-        choice("same", "off", "elide pages filled with any one 8-byte word, not only zero pages", {"off": False, "on": True}),
+    params = (
+        choice(
+            "same",
+            "off",
+            "elide pages filled with any one 8-byte word, not only zero pages",
+            {"off": False, "on": True},
+        ),
     )
-    requires: tuple[Capability, ...] = ()
     columns = ("backend", "fill")
     assumptions = ("A page is zero if its recorded fill word is 0 or the recording kernel kept it as a zero page.",)
     references = ("20240627105730.3110705-1-usamaarif642@gmail.com",)
@@ -45,7 +48,7 @@ class Zero:
         self._latest = np.zeros(0, np.uint8)  # by handle: how its latest writeout was kept
         self._elided_live = 0
 
-    def start(self, space: Space, ledger: Ledger, layout: Layout) -> None:
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
 
@@ -64,7 +67,9 @@ class Zero:
         out, free = ops.op == Op.OUT, ops.op == Op.FREE
         here = np.where(out, kept, was)
         ops.backing = np.where(here != _STORED, _BACKING[here], ops.backing)
-        ops.drop = np.where(out & ~ops.new & elided & ~gone, ops.block, np.where(free & gone, np.int32(NOTHING), ops.drop))
+        ops.drop = np.where(
+            out & ~ops.new & elided & ~gone, ops.block, np.where(free & gone, np.int32(NOTHING), ops.drop)
+        )
         ops.store &= ~elided
         ops.fetch &= ~gone
         ops.inplace &= ~(elided | gone)
@@ -72,14 +77,11 @@ class Zero:
         outs = np.flatnonzero(out)
         self._latest[ops.handle[outs]] = kept[outs]
 
-    def _how(self, ops: Ops) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _how(self, ops: Ops) -> NDArray[np.uint8]:
         """Return for each op how it keeps its page; ops other than writeouts count as stored."""
         fill, known = ops.columns["fill"], ops.columns["has_fill"]
         zero = (known & (fill == 0)) | (ops.columns["backend"] == Backend.ZERO)
-        kept = (zero & ops.store).astype(np.uint8)
+        kept: NDArray[np.uint8] = (zero & ops.store).astype(np.uint8)
         if self._same:
             kept[known & ~zero & ops.store] = _SAME
         return kept
-
-    def finish(self) -> None:
-        """Nothing is left to add."""

@@ -39,7 +39,19 @@ def resolve(events: list[Event], free_inference: str = "latest") -> tuple[list[O
     ops: list[OpSeen] = []
     after: dict[int, list[OpSeen]] = {}  # earliest: frees to place directly after op number i
     last_access: dict[int, int] = {}  # object number -> op number
-    count = dict.fromkeys(["objects", "writeouts", "slotless_writeouts", "reads", "cache_hits", "frees", "inferred_frees", "orphans"], 0)
+    count = dict.fromkeys(
+        [
+            "objects",
+            "writeouts",
+            "slotless_writeouts",
+            "reads",
+            "cache_hits",
+            "frees",
+            "inferred_frees",
+            "orphans",
+        ],
+        0,
+    )
 
     def emit(name: str, life: Life, ts: int) -> None:
         if name != "FREE":

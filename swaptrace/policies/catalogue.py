@@ -1,0 +1,64 @@
+"""The named policies: each isolates one mechanism. A new one is a line here; a new layout or stage is its own file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swaptrace.layouts.recorded import Recorded
+from swaptrace.layouts.swap_table import SwapTable
+from swaptrace.layouts.vswap_table import VswapTable
+from swaptrace.layouts.vswap_v6 import VswapV6
+from swaptrace.model.component import Layout, Stage
+from swaptrace.stages.dedup import Dedup
+from swaptrace.stages.device import Device
+from swaptrace.stages.flash import Flash
+from swaptrace.stages.ftl import Ftl
+from swaptrace.stages.slots import Slots
+from swaptrace.stages.zero import Zero
+
+__all__ = ["LAYOUTS", "NAMED", "PLACEMENTS", "STAGES", "Named"]
+
+LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (SwapTable, VswapV6, VswapTable, Recorded)}
+# In path order: a stage that a user adds goes to its place here.
+STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
+# A path has one stage that places pages on the device; adding another replaces it.
+PLACEMENTS = frozenset({"device", "slots", "flash"})
+
+
+@dataclass(frozen=True)
+class Named:
+    """A named policy: a layout, its path, and one line that says which question it answers."""
+
+    layout: str
+    path: tuple[str, ...]
+    summary: str
+
+
+_IN_PLACE = ("zero", "slots", "ftl")
+NAMED: dict[str, Named] = {
+    "as-recorded": Named(
+        "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
+    ),
+    "swap-table": Named("swap-table", _IN_PLACE, "today's kernel: direct physical slots, swap table phase IV"),
+    "swap-table+dedup": Named(
+        "swap-table",
+        ("zero", "dedup", "slots", "ftl"),
+        "today's kernel on a device that stores equal contents once",
+    ),
+    "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: 24-byte descriptors, lookup cache"),
+    "vswap-v6+dedup": Named(
+        "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
+    ),
+    "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
+    "vswap-table+dedup": Named(
+        "vswap-table", ("zero", "dedup", "slots", "ftl"), "Swap Table Edition with inline dedup per device"
+    ),
+    "flash-vswap": Named(
+        "vswap-v6", ("zero", "flash", "ftl"), "flash-friendly buffering inside vswap v6: no second map"
+    ),
+    "flash-vswap+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup", "flash", "ftl"),
+        "flash-friendly buffering inside vswap v6, equal contents once",
+    ),
+}

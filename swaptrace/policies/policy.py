@@ -1,0 +1,105 @@
+"""A policy: one layout and a path of stages, with the text of every parameter."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from swaptrace.model.component import Component, Layout, Stage
+from swaptrace.model.meta import Capability
+from swaptrace.policies.info import ParamInfo, PolicyInfo
+
+__all__ = ["Part", "Policy"]
+
+C = TypeVar("C", bound=Component)
+
+
+@dataclass(frozen=True)
+class Part(Generic[C]):
+    """A layout or stage with its parameters as text; parameters not given have their default."""
+
+    kind: type[C]
+    given: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return every parameter's text, in the order in which the component declares them."""
+        given = dict(self.given)
+        return {p.name: given.get(p.name, p.default) for p in self.kind.params}
+
+    @property
+    def spec(self) -> str:
+        """Return the canonical text: ``flash:buffer=4MiB,erase=4MiB``."""
+        texts = ",".join(f"{name}={text}" for name, text in self.texts.items())
+        return f"{self.kind.name}:{texts}" if texts else self.kind.name
+
+    def build(self) -> C:
+        """Return a fresh instance with parsed parameters."""
+        texts = self.texts
+        values: dict[str, Any] = {p.name: p.value(texts[p.name], self.kind.name) for p in self.kind.params}
+        built: C = cast(Any, self.kind)(**values)
+        return built
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A layout, the stages in path order, and the name and summary under which the user knows it."""
+
+    name: str
+    summary: str
+    layout: Part[Layout]
+    path: tuple[Part[Stage], ...]
+
+    @property
+    def parts(self) -> tuple[Part[Any], ...]:
+        """Return the layout and the stages."""
+        return (self.layout, *self.path)
+
+    @property
+    def spec(self) -> str:
+        """Return the canonical spec: every parameter that acts, with its value."""
+        return "+".join(part.spec for part in self.parts)
+
+    @property
+    def requires(self) -> tuple[Capability, ...]:
+        """Return what a trace must show for this policy."""
+        found = {Capability.SLOT, *(c for part in self.parts for c in part.kind.requires)}
+        return tuple(c for c in Capability if c in found)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the trace columns that its ops must carry."""
+        return tuple(sorted({name for part in self.parts for name in part.kind.columns}))
+
+    @property
+    def info(self) -> PolicyInfo:
+        """Return what the policy says about itself."""
+        return PolicyInfo(
+            name=self.name,
+            summary=self.summary,
+            spec=self.spec,
+            layout=self.layout.kind.name,
+            path=tuple(part.kind.name for part in self.path),
+            state_per_slot=self.layout.kind.state_per_slot,
+            lookups=self.layout.kind.lookups,
+            assumptions=_unique(a for part in self.parts for a in part.kind.assumptions),
+            references=_unique(r for part in self.parts for r in part.kind.references),
+            requires=self.requires,
+            params=tuple(
+                ParamInfo(part.kind.name, p.name, p.unit, p.default, part.texts[p.name], p.doc)
+                for part in self.parts
+                for p in part.kind.params
+            ),
+            rules=tuple((part.kind.name, _rule(part.kind)) for part in self.parts),
+        )
+
+
+def _unique(texts: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _rule(kind: type[Any]) -> str:
+    """Return the rule of a component: the docstring of the module that holds it."""
+    return inspect.cleandoc(sys.modules[kind.__module__].__doc__ or kind.__doc__ or "")

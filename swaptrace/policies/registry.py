@@ -1,0 +1,153 @@
+"""From the text of a policy to a :class:`Policy`, and the list of named ones.
+
+Grammar: ``NAME[:key=value,...][+STAGE[:key=value,...]]...``. NAME is a named policy or a layout; its parameters are
+those of the layout and of the stages in the named path. A stage that the path already has gets the parameters; a new
+one goes to its place in the order of the catalogue; a stage that places pages on the device replaces the one there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swaptrace.model.component import Stage
+from swaptrace.model.errors import UsageError, closest
+from swaptrace.policies.catalogue import LAYOUTS, NAMED, PLACEMENTS, STAGES
+from swaptrace.policies.info import PolicyInfo
+from swaptrace.policies.policy import Part, Policy
+
+__all__ = ["catalogue", "resolve"]
+
+_DEFAULT_PATH = {"recorded": ("device", "ftl")}
+_LIST = "See: swaptrace policies list"
+
+
+def catalogue() -> list[PolicyInfo]:
+    """Return what every named policy says about itself."""
+    return [resolve(name).info for name in NAMED]
+
+
+def resolve(spec: str) -> Policy:
+    """Return the policy that ``spec`` means. Raises :class:`UsageError` naming the closest match."""
+    first, *rest = (_token(text, spec) for text in spec.strip().split("+"))
+    name, given = first
+    policy = _with_params(_base(name), given, spec)
+    seen: set[str] = set()
+    for stage, params in rest:
+        if stage in seen:
+            raise UsageError(f"{spec}: stage {stage!r} is given twice.", "", "Give its parameters once.")
+        seen.add(stage)
+        policy = _with_stage(policy, stage, params, spec)
+    policy = _named(policy, spec)
+    for part in policy.parts:
+        part.build()  # parse every parameter now: a wrong value is a usage error
+    _refuse_idle_parameters(policy, spec)
+    return policy
+
+
+def _token(text: str, spec: str) -> tuple[str, dict[str, str]]:
+    name, _, tail = text.strip().partition(":")
+    params: dict[str, str] = {}
+    for item in tail.split(",") if tail else ():
+        key, equals, value = item.partition("=")
+        if not equals or not key or not value:
+            raise UsageError(f"{spec}: {item!r} is not key=value.", "", "For example: flash-vswap:buffer=8MiB")
+        params[key.strip()] = value.strip()
+    return name, params
+
+
+def _base(name: str) -> Policy:
+    if name in NAMED:
+        named = NAMED[name]
+        layout, path, summary = named.layout, named.path, named.summary
+    elif name in LAYOUTS:
+        layout, path, summary = name, _DEFAULT_PATH.get(name, ("zero", "slots", "ftl")), LAYOUTS[name].summary
+    elif name in STAGES:
+        raise UsageError(
+            f"{name!r} is a stage, not a policy.",
+            "A policy begins with a layout.",
+            f"For example: vswap-v6+{name}",
+        )
+    else:
+        raise UsageError(f"unknown policy {name!r}.", closest(name, {**NAMED, **LAYOUTS}), _LIST)
+    return Policy(name, summary, Part(LAYOUTS[layout]), tuple(Part(STAGES[stage]) for stage in path))
+
+
+def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
+    """Give each parameter to the one part of the policy that has it."""
+    parts: list[Part[Any]] = list(policy.parts)
+    for key, text in given.items():
+        owners = [i for i, part in enumerate(parts) if any(p.name == key for p in part.kind.params)]
+        if len(owners) != 1:
+            known = [p.name for part in parts for p in part.kind.params]
+            if owners:
+                names = " and ".join(parts[i].kind.name for i in owners)
+                raise UsageError(
+                    f"{spec}: {key!r} is a parameter of {names}.",
+                    "",
+                    f"Write it at its stage: +{parts[owners[-1]].kind.name}:{key}={text}",
+                )
+            raise UsageError(
+                f"{spec}: {policy.name} has no parameter {key!r}.",
+                closest(key, known),
+                f"See: swaptrace policies explain {policy.name}",
+            )
+        part = parts[owners[0]]
+        parts[owners[0]] = Part(part.kind, (*part.given, (key, text)))
+    return Policy(policy.name, policy.summary, parts[0], tuple(parts[1:]))
+
+
+def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) -> Policy:
+    if stage not in STAGES:
+        hint = (
+            "It is a policy: it can only come first." if stage in NAMED or stage in LAYOUTS else closest(stage, STAGES)
+        )
+        raise UsageError(f"{spec}: unknown stage {stage!r}.", hint, _LIST)
+    kind = STAGES[stage]
+    known = [p.name for p in kind.params]
+    for key in given:
+        if key not in known:
+            raise UsageError(
+                f"{spec}: {stage} has no parameter {key!r}.",
+                closest(key, known) if known else "It has none.",
+                _LIST,
+            )
+    names = [part.kind.name for part in policy.path]
+    recorded = policy.layout.kind.name == "recorded"
+    if (recorded and stage not in names) or (not recorded and stage == "device"):
+        raise UsageError(
+            f"{spec}: {stage!r} cannot act here.",
+            "as-recorded replays the recorded traffic itself; other policies decide it anew.",
+            _LIST,
+        )
+    path: list[Part[Stage]] = list(policy.path)
+    if stage in names:
+        index = names.index(stage)
+        path[index] = Part(kind, (*path[index].given, *given.items()))
+    else:
+        if stage in PLACEMENTS:
+            path = [part for part in path if part.kind.name not in PLACEMENTS]
+        order = list(STAGES)
+        index = sum(order.index(part.kind.name) < order.index(stage) for part in path)
+        path.insert(index, Part(kind, tuple(given.items())))
+    return Policy(policy.name, policy.summary, policy.layout, tuple(path))
+
+
+def _named(policy: Policy, spec: str) -> Policy:
+    """Name the policy as the user wrote it, with the summary of the named policy that it is, if it is one."""
+    path = tuple(part.kind.name for part in policy.path)
+    for named in NAMED.values():
+        if (named.layout, named.path) == (policy.layout.kind.name, path):
+            return Policy(spec, named.summary, policy.layout, policy.path)
+    summary = "; ".join(part.kind.summary for part in policy.parts)
+    return Policy(spec, summary, policy.layout, policy.path)
+
+
+def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
+    names = [part.kind.name for part in policy.path]
+    slots = next((part for part in policy.path if part.kind.name == "slots"), None)
+    if slots and slots.texts["size"] != "0" and policy.layout.kind.direct and "dedup" not in names:
+        raise UsageError(
+            f"{spec}: slots:size cannot act.",
+            f"{policy.layout.kind.name} writes each page to the slot of its swap entry.",
+            "Leave it out, or choose a virtual layout.",
+        )

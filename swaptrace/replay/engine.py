@@ -1,0 +1,197 @@
+"""Replay: one pass over the trace, its objects resolved once, every policy fed with the same ops."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from swaptrace import __version__
+from swaptrace.kernels.loop import engine_name
+from swaptrace.model.component import Layout, Space, Stage
+from swaptrace.model.cost import CostModel
+from swaptrace.model.errors import CapabilityError, InputError, UsageError, closest
+from swaptrace.model.ledger import Ledger
+from swaptrace.model.meta import Capability, Sight
+from swaptrace.model.ops import Ops
+from swaptrace.model.report import CostUsed, PolicyUsed, Report, ToolUsed, TraceUsed
+from swaptrace.model.trace import Trace
+from swaptrace.policies.policy import Policy
+from swaptrace.replay.figures import figures
+from swaptrace.replay.objects import NEEDED_COLUMNS, Objects
+from swaptrace.replay.space import space_of
+
+__all__ = ["FREE_INFERENCE", "REPLAY_ROWS", "Run", "replay"]
+
+FREE_INFERENCE = ("latest", "earliest")
+REPLAY_ROWS = 1 << 16  # events per batch: its arrays stay in the second-level cache
+_HOW = {
+    Capability.HASH: (
+        "page hashes",
+        "Record with a recorder that hashes pages, or import a recording with the column hash.",
+    ),
+    Capability.SLOT: (
+        "swap slots",
+        "Record where the slot is visible: block devices and swap files, not NFS.",
+    ),
+}
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Run:
+    """One policy in the middle of a replay."""
+
+    policy: Policy
+    layout: Layout = field(init=False)
+    stages: list[Stage] = field(init=False)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def start(self, space: Space) -> None:
+        """Build layout and stages and begin."""
+        self.layout = self.policy.layout.build()
+        self.stages = [part.build() for part in self.policy.path]
+        self.layout.start(space, self.ledger)
+        above: Stage | None = None
+        for stage in self.stages:
+            stage.start(space, self.ledger, self.layout, above)
+            above = stage
+
+    def feed(self, ops: Ops) -> None:
+        """Run one batch through the layout's entry, the stages, and the layout's charges."""
+        self.ledger.begin(ops.ts)
+        self.layout.enter(ops)
+        for stage in self.stages:
+            stage.feed(ops)
+        self.layout.feed(ops)
+        self.ledger.end()
+
+    def finish(self) -> None:
+        """End the replay."""
+        for stage in self.stages:
+            stage.finish()
+
+
+def replay(
+    trace: Trace,
+    policies: Sequence[Policy],
+    *,
+    free_inference: str = "latest",
+    cost: CostModel | None = None,
+    command: str = "",
+    batch_rows: int = REPLAY_ROWS,
+    progress: Progress | None = None,
+) -> list[Report]:
+    """Replay ``trace`` onto each of ``policies`` and return their reports, in that order.
+
+    ``free_inference`` places frees that no event showed ``latest`` or ``earliest`` (replay/objects.py); ``progress``
+    is called with (events done, events in all).
+
+    Errors: :class:`CapabilityError` if the trace lacks what a policy needs; :class:`SpaceError` if a replayed device
+    is too small; :class:`InputError` if the trace is corrupt.
+    """
+    if free_inference not in FREE_INFERENCE:
+        raise UsageError(f"unknown free inference {free_inference!r}.", closest(free_inference, FREE_INFERENCE))
+    for policy in policies:
+        _check(trace, policy)
+    space = space_of(trace)
+    runs = [Run(policy) for policy in policies]
+    for run in runs:
+        run.start(space)
+    lanes = _lanes(trace, runs, free_inference, batch_rows)
+    wanted = sorted({*NEEDED_COLUMNS, *(c for policy in policies for c in policy.columns)})
+    for events in trace.batches(wanted, batch_rows):
+        for objects, fed in lanes:
+            for ops in objects.feed(events):
+                for run in fed:
+                    run.feed(ops.again())
+        if progress is not None:
+            progress(events.first + len(events), trace.rows)
+    reports = []
+    for run in runs:
+        run.finish()
+        objects = next(lane for lane, fed in lanes if run in fed)
+        reports.append(_report(trace, run, objects, cost or CostModel.load(), command, free_inference))
+    return reports
+
+
+def _lanes(trace: Trace, runs: list[Run], free_inference: str, batch_rows: int) -> list[tuple[Objects, list[Run]]]:
+    """Return the object streams that the policies need: one, and another with writebacks for as-recorded."""
+    bitmap = None
+    if free_inference == "earliest":
+        bitmap = Objects().find_last_accesses(trace.batches(NEEDED_COLUMNS, batch_rows), trace.rows)
+    lanes = []
+    for writebacks in (False, True):
+        fed = [run for run in runs if (run.policy.layout.kind.name == "recorded") == writebacks]
+        if fed:
+            extra = sorted({c for run in fed for c in run.policy.columns})
+            lanes.append((Objects(extra, writebacks, bitmap), fed))
+    return lanes
+
+
+def _check(trace: Trace, policy: Policy) -> None:
+    for capability in policy.requires:
+        if trace.meta.sight(capability) is Sight.ABSENT:
+            what, step = _HOW.get(capability, (capability.value, "Record it with a richer recorder."))
+            has = ", ".join(c.value for c in Capability if trace.meta.sight(c) is not Sight.ABSENT) or "nothing"
+            needs = next((p.kind.name for p in policy.parts if capability in p.kind.requires), policy.name)
+            raise CapabilityError(
+                f"{needs} needs {what} ({capability.value}); {trace.path.name} has {has}.",
+                f"It was recorded by {trace.meta.recorder or 'an unknown recorder'}"
+                + (f", tier {trace.meta.tier}." if trace.meta.tier else "."),
+                step,
+            )
+
+
+def _report(trace: Trace, run: Run, objects: Objects, cost: CostModel, command: str, free_inference: str) -> Report:
+    counts, meta, policy = objects.counts, trace.meta, run.policy
+    if counts.events != trace.rows:
+        raise InputError(f"{trace.path} ended after {counts.events:,} of {trace.rows:,} events.", "", "Copy it again.")
+    skipped = counts.orphans + counts.slotless
+    path = tuple(part.kind.name for part in policy.path)
+    return Report(
+        tool=ToolUsed("swaptrace", __version__, platform.python_version(), np.__version__, engine_name()),
+        command=command,
+        trace=TraceUsed(
+            name=trace.path.name,
+            sha256=meta.digest,
+            events=trace.rows,
+            replayed=trace.rows - skipped,
+            skipped=skipped,
+            lost=meta.lost_total,
+            span_ns=run.ledger.span,
+            kernel=meta.kernel,
+            recorder=meta.recorder,
+            capabilities={c.value: meta.sight(c).value for c in Capability},
+        ),
+        policy=PolicyUsed(
+            name=policy.name,
+            spec=policy.spec,
+            layout=policy.layout.kind.name,
+            path=path,
+            params={f"{part.kind.name}.{k}": v for part in policy.parts for k, v in part.texts.items()},
+        ),
+        cost=CostUsed(cost.preset, cost.sha256),
+        metrics=figures(run.ledger, counts, cost, path),
+        options={"free_inference": free_inference},
+        warnings=tuple(_warnings(trace, objects)),
+    )
+
+
+def _warnings(trace: Trace, objects: Objects) -> Iterator[str]:
+    counts, meta = objects.counts, trace.meta
+    if meta.lost_total:
+        yield f"{meta.lost_total:,} events were lost while recording: every figure is a lower bound of the workload's"
+    if meta.interrupted:
+        yield "the recording was interrupted: it ends where it was stopped"
+    if counts.orphans:
+        yield f"{counts.orphans:,} reads and frees of slots never seen written were skipped (swapped out before the recording?)"
+    if counts.slotless:
+        yield (
+            f"{counts.slotless:,} events without slot and owner were skipped, {counts.slotless_writeouts:,} of them "
+            "writeouts that count as such but have no lifetime"
+        )
+    if counts.inferred_frees:
+        yield f"{counts.inferred_frees:,} of {counts.frees:,} frees are inferred: figures that depend on their time are marked"

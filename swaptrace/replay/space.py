@@ -1,0 +1,28 @@
+"""How large the recorded swap space was: from the header, or from the largest slot where the header does not say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swaptrace.model.component import Space
+from swaptrace.model.trace import Trace
+
+__all__ = ["space_of"]
+
+_CLUSTER = 512
+
+
+def space_of(trace: Trace) -> Space:
+    """Return the slots of all swap devices of ``trace`` behind one another, in header order, whole clusters each."""
+    known = {device.swap_type: device.pages for device in trace.meta.devices}
+    if not known or not all(known.values()):
+        highest = np.full(256, -1, np.int64)
+        for events in trace.batches(("swap_type", "slot")):
+            np.maximum.at(highest, events["swap_type"], events["slot"])
+        for swap_type in np.flatnonzero(highest >= 0).tolist():
+            known[swap_type] = max(known.get(swap_type, 0), int(highest[swap_type]) + 1)
+    bases, total = [], 0
+    for swap_type, pages in known.items():
+        bases.append((swap_type, total))
+        total += -(-pages // _CLUSTER) * _CLUSTER
+    return Space(max(total, _CLUSTER), tuple(bases))

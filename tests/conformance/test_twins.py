@@ -1,0 +1,47 @@
+"""Law 2: every layout, stage and named policy equals its op-at-a-time twin, figure by figure."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swaptrace.policies.catalogue import NAMED
+from swaptrace.policies.registry import resolve
+from swaptrace.replay.engine import replay
+from tests.conformance.twins import slow_figures
+from tests.streams import MemoryTrace, random_trace
+
+SMALL_FLASH = "flash:buffer=96KiB,erase=64KiB"
+SPECS = [
+    *(name for name in NAMED if name != "as-recorded"),
+    *(f"swap-table:phase={phase}" for phase in ("p1", "p2", "p3", "p4rfc")),
+    "vswap-v6:mru=0,bytes=real",
+    "vswap-v6+zero:same=on+ftl:erase=64KiB,op=20%",
+    "swap-table+slots:discard=on+ftl:erase=64KiB",
+    "vswap-table+dedup+slots:discard=on+ftl:erase=64KiB",
+    f"vswap-v6+{SMALL_FLASH}+ftl:erase=64KiB",
+    f"vswap-table+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
+    f"vswap-v6+dedup+{SMALL_FLASH},discard=off+ftl:erase=32KiB",
+    f"swap-table+{SMALL_FLASH}",
+    f"swap-table+dedup+{SMALL_FLASH}",
+]
+
+
+def assert_twin(trace: MemoryTrace, spec: str, cuts: list[int], free_inference: str = "latest") -> None:
+    report = replay(trace.cut(cuts), [resolve(spec)], free_inference=free_inference)[0]
+    expected = slow_figures(trace, spec, free_inference)
+    shown = {
+        name: figure.value
+        for name, figure in report.metrics.items()
+        if not name.startswith(("trace.", "cost.", "indirection.ns", "write.logical", "write.amplification"))
+        and not name.endswith("_per_event")
+    }
+    assert shown == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 2500), max_size=6), early=st.booleans())
+def test_policy_equals_its_twin(spec: str, seed: int, cuts: list[int], early: bool) -> None:
+    assert_twin(random_trace(seed, 2500), spec, cuts, "earliest" if early else "latest")

@@ -1,0 +1,96 @@
+"""Builds the slow twin of a policy spec, and runs a trace through it."""
+
+from __future__ import annotations
+
+from swaptrace.model.events import Backend, Cause, Kind
+from swaptrace.policies.registry import resolve as resolve_policy
+from swaptrace.stages.ftl import Ftl
+from tests.oracle.ftl import SlowFtl
+from tests.oracle.objects import Event, resolve
+from tests.oracle.policy import (
+    SlowDedup,
+    SlowFlash,
+    SlowLayout,
+    SlowOp,
+    SlowPolicy,
+    SlowSlots,
+    SlowSwapTable,
+    SlowVswapTable,
+    SlowVswapV6,
+    SlowZero,
+)
+from tests.streams import MemoryTrace
+
+LAYOUTS: dict[str, type[SlowLayout]] = {
+    "swap-table": SlowSwapTable,
+    "vswap-v6": SlowVswapV6,
+    "vswap-table": SlowVswapTable,
+}
+PAGES = {"K": 1 << 10, "M": 1 << 20}
+
+
+def pages(text: str) -> int:
+    return int(text[:-3]) * PAGES[text[-3]] // 4096
+
+
+def twin(spec: str, slots: int) -> SlowPolicy:
+    policy = resolve_policy(spec)
+    texts = {part.kind.name: part.texts for part in policy.path}
+    layout = LAYOUTS[policy.layout.kind.name](slots, **policy.layout.texts)
+    dedup = SlowDedup() if "dedup" in texts else None
+    place: SlowFlash | SlowSlots
+    if "flash" in texts:
+        flash = texts["flash"]
+        segment = pages(flash["erase"])
+        size = slots // segment * segment
+        place = SlowFlash(slots // segment, segment, pages(flash["buffer"]), flash["discard"] == "on")
+        if layout.direct:
+            layout.static += 8 * slots
+    else:
+        size = slots
+        place = SlowSlots(slots, layout.direct, texts["slots"]["discard"] == "on")
+    ftl = None
+    if "ftl" in texts:
+        block, op = pages(texts["ftl"]["erase"]), float(texts["ftl"]["op"].rstrip("%")) / 100
+        ftl = SlowFtl(-(-round(size * (1 + op) * 1000) // (block * 1000)) + 3, block)
+    zero = SlowZero(texts["zero"]["same"] == "on") if "zero" in texts else None
+    return SlowPolicy(layout, zero, dedup, place, ftl)
+
+
+def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") -> dict[str, float]:
+    """Return the figures of ``spec`` on ``trace``, op by op."""
+    policy = twin(spec, trace.meta.devices[0].pages)
+    c, v = trace.columns, trace.valid
+    events = [
+        Event(
+            i,
+            Kind(c["kind"][i]),
+            Cause.NONE,
+            Backend(c["backend"][i]),
+            0,
+            int(c["owner_tgid"][i]),
+            0,
+            int(c["slot"][i]),
+            int(c["va"][i]),
+        )
+        for i in range(trace.rows)
+    ]
+    for name, number, i in resolve(events, free_inference)[0]:
+        known = bool(v["fill"][i])
+        policy.step(
+            SlowOp(
+                name,
+                number,
+                int(c["ts"][i]),
+                int(c["cpu"][i]),
+                int(c["sub"][i]),
+                int(c["memcg"][i]),
+                int(c["hash"][i]) if v["hash"][i] else None,
+                (known and c["fill"][i] == 0) or c["backend"][i] == Backend.ZERO,
+                known and c["fill"][i] != 0,
+            )
+        )
+    return policy.figures()
+
+
+__all__ = ["Ftl", "slow_figures", "twin"]

@@ -1,0 +1,186 @@
+"""The rules of swaptrace.ingest.reconstruct, event by event, written from its docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from swaptrace.ingest.raw import RawKind
+
+__all__ = ["Event", "reconstruct"]
+
+PAIR_NS = 1_000_000_000
+Device = Mapping[str, int]  # dev, swap_type, start, pages
+Event = Mapping[str, Any]  # the columns of a raw event
+Row = dict[str, Any]
+
+
+@dataclass
+class Task:
+    fault: Event | None = None
+    accessed: bool = False
+    first_alloc: int | None = None  # pfn
+    pending: tuple[int, Event, Row] | None = None  # (place in the output, bio, its row if it is a writeback)
+    item: tuple[str, int] | None = None  # (name, memcg)
+    announced: bool = False
+    memcg: int = 0
+
+
+@dataclass
+class State:
+    tasks: dict[int, Task] = field(default_factory=dict)
+    owners: dict[int, tuple[int, int]] = field(default_factory=dict)
+    out: list[list[Row]] = field(default_factory=list)  # the rows of each event; [] until a bio is decided
+
+
+def reconstruct(
+    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str], faults: bool
+) -> list[Row]:
+    """Return the rows of ``events``. ``items`` names the memcg items by number."""
+    state = State()
+    for event in events:
+        task = state.tasks.setdefault(event["tid"], Task())
+        state.out.append([])
+        if task.pending is not None and event["ts"] - task.pending[1]["ts"] > PAIR_NS:
+            give_up(state, task)
+        step(state, task, event, devices, items, faults)
+    for task in state.tasks.values():
+        give_up(state, task)
+    return [row for rows in state.out for row in rows]
+
+
+def give_up(state: State, task: Task) -> None:
+    if task.pending is not None:
+        at, bio, row = task.pending
+        state.out[at] = folio(row, pages_of(bio))
+        task.pending = None
+
+
+def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: Mapping[int, str], faults: bool) -> None:
+    kind = e["kind"]
+    base: Row = {name: e[name] for name in ("ts", "cpu", "tgid", "tid", "comm")}
+    here = state.out[-1]
+    if kind == RawKind.MEMCG_EVENT:
+        name = items.get(e["value"])
+        if name is None:
+            return
+        if name in ("pswpout", "swpout_zero", "zswpout"):
+            task.item = (name, e["extra"])
+        if name == "zswpwb":
+            task.announced = True
+        if name in ("swpin_zero", "zswpin"):
+            row = {**base, **access(state, task, faults, bio=False), "memcg": e["extra"]}
+            row["backend"] = "zero" if name == "swpin_zero" else "zswap"
+            here += folio(row, min(max(e["count"], 1), 512))
+        task.memcg = e["extra"]
+    elif kind in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.BIO_DISCARD):
+        place = locate(e, devices)
+        if place is None:
+            return
+        base.update(place)
+        if kind == RawKind.BIO_DISCARD:
+            here += [{**base, "kind": "discard", "slot": base["slot"] + i} for i in range(e["count"] // 8)]
+        elif kind == RawKind.BIO_READ:
+            row = {**base, **access(state, task, faults, bio=True), "backend": "disk", "memcg": task.memcg}
+            here += folio(row, pages_of(e))
+            task.memcg = 0
+        else:
+            row = {**base, "kind": "writeback", "cause": "zswap", "backend": "disk", "memcg": task.memcg}
+            task.memcg = 0
+            if task.announced:
+                task.announced = False
+                here += folio(row, pages_of(e))
+            else:
+                give_up(state, task)
+                task.pending = (len(state.out) - 1, e, row)
+                task.item = (*task.item, "before") if task.item else None  # type: ignore[assignment]
+    elif kind == RawKind.WRITE_FOLIO:
+        here += swap_out(state, task, e, base, devices)
+    elif kind == RawKind.FAULT:
+        task.fault, task.accessed, task.first_alloc = e, False, None
+    elif kind == RawKind.PAGE_ALLOC:
+        if task.fault is not None and task.first_alloc is None:
+            task.first_alloc = e["value"]
+            state.owners[e["value"]] = (task.fault["value"] >> 12 << 12, e["tgid"])
+        elif task.fault is not None:
+            state.owners.pop(e["value"], None)
+    elif kind == RawKind.EXEC:
+        here.append({**base, "kind": "proc_exec"})
+    elif kind == RawKind.EXIT:
+        give_up(state, task)
+        here.append({**base, "kind": "proc_exit"})
+        del state.tasks[e["tid"]]
+    elif kind == RawKind.LOST:
+        here.append({**base, "kind": "lost", "csize": min(e["value"], 0xFFFFFFFF)})
+
+
+def access(state: State, task: Task, faults: bool, bio: bool) -> Row:
+    """The cause of a swap_in, and what follows from it."""
+    row: Row = {"kind": "swap_in"}
+    if task.fault is None:
+        row["cause"] = "nofault" if faults else "none"
+        return row
+    if not task.accessed:
+        task.accessed = True
+        row.update(cause="fault", va=task.fault["value"] >> 12 << 12, write=task.fault["count"] == 1)
+        row["owner_tgid"] = "tgid"
+        return row
+    if bio and task.first_alloc is not None:
+        state.owners.pop(task.first_alloc, None)
+    row["cause"] = "readahead"
+    return row
+
+
+def swap_out(state: State, task: Task, e: Event, base: Row, devices: Sequence[Device]) -> list[Row]:
+    row = {**base, "kind": "swap_out", "cause": "reclaim", "pfn": e["value"], "backend": "unknown"}
+    pages = 1
+    item_is_newer = task.item is not None and len(task.item) == 2
+    if task.item is not None:
+        row["memcg"] = task.item[1]
+        row["backend"] = {"swpout_zero": "zero", "zswpout": "zswap"}.get(task.item[0], "unknown")
+    if task.pending is not None and not item_is_newer:
+        bio = task.pending[1]
+        row.update(locate(bio, devices) or {}, backend="disk")
+        pages = pages_of(bio)
+        task.pending = None
+    give_up(state, task)
+    task.item, task.announced, task.memcg = None, False, 0
+    if e["value"] in state.owners:
+        row["va"], row["owner_tgid"] = state.owners[e["value"]]
+        row["conf"] = 2
+    return folio(row, pages)
+
+
+def pages_of(bio: Event) -> int:
+    pages = bio["count"] // 8
+    return pages if bio["count"] % 8 == 0 and 0 < pages <= 512 and pages & (pages - 1) == 0 else 0
+
+
+def locate(bio: Event, devices: Sequence[Device]) -> Row | None:
+    size = bio["count"] // 8 if bio["kind"] == RawKind.BIO_DISCARD else pages_of(bio)
+    for device in devices:
+        relative = bio["value"] - device["start"]
+        slot = relative // 8
+        if bio["dev"] != device["dev"] or relative % 8 or slot < 1 or slot + size > device["pages"]:
+            continue
+        if not 0 < size <= (4096 if bio["kind"] == RawKind.BIO_DISCARD else 512):
+            return None
+        return {"dev": device["dev"], "swap_type": device["swap_type"], "slot": slot}
+    return None
+
+
+def folio(row: Row, pages: int) -> list[Row]:
+    """One row for each page of a folio."""
+    if row.get("owner_tgid") == "tgid":
+        row["owner_tgid"] = row["tgid"]
+    out = []
+    for sub in range(pages):
+        page = {**row, "sub": sub, "order": pages.bit_length() - 1}
+        for name in ("slot", "pfn"):
+            if name in page:
+                page[name] += sub
+        if "va" in page:
+            page["va"] = page["va"] // (4096 * pages) * (4096 * pages) + 4096 * sub
+        out.append(page)
+    return out

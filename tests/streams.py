@@ -1,0 +1,138 @@
+"""Random event streams that visit every regime, and traces that live in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from swaptrace.model.events import COLUMN_BY_NAME, Backend, EventBatch, Kind
+from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
+from swaptrace.model.trace import Trace
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class MemoryTrace:
+    """What the engine needs of a trace, over arrays; batches can be cut anywhere."""
+
+    def __init__(self, columns: Arrays, valid: Arrays, meta: TraceMeta, cuts: Sequence[int] = ()) -> None:
+        self.columns, self.valid, self.meta = columns, valid, meta
+        self.rows = len(columns["ts"])
+        self.path = Path("memory.parquet")
+        self.cuts = cuts
+
+    def batches(self, names: Sequence[str], batch_rows: int = 1 << 16) -> Iterator[EventBatch]:
+        marks = [c for c in self.cuts if 0 < c < self.rows] or list(range(batch_rows, self.rows, batch_rows))
+        bounds = [0, *sorted(set(marks)), self.rows]
+        for a, b in zip(bounds, bounds[1:], strict=False):
+            columns = {name: self._column(name)[a:b] for name in names}
+            valid = {n: self.valid.get(n, np.zeros(self.rows, bool))[a:b] for n in names if n in ("hash", "fill")}
+            yield EventBatch(columns, a, valid)
+
+    def _column(self, name: str) -> np.ndarray[Any, Any]:
+        if name in self.columns:
+            return self.columns[name]
+        column = COLUMN_BY_NAME[name]
+        return np.full(self.rows, column.null or 0, column.dtype)
+
+    def cut(self, cuts: Sequence[int]) -> Trace:
+        return cast(Trace, MemoryTrace(self.columns, self.valid, self.meta, cuts))
+
+
+def random_trace(
+    seed: int,
+    events: int,
+    slots: int = 4096,
+    contents: int = 40,
+    zero: float = 0.15,
+    rewrites: float = 0.05,
+    unhashed: float = 0.02,
+    folios: float = 0.05,
+    memcgs: int = 3,
+    cpus: int = 4,
+    live: int = 1500,
+) -> MemoryTrace:
+    """Return a trace that first fills up to about ``live`` objects, then churns around that number."""
+    r = np.random.default_rng(seed)
+    rows: list[
+        tuple[int, ...]
+    ] = []  # kind, backend, slot, owner page, cpu, memcg, hash, hash known, fill, fill known, sub
+    alive: dict[int, int] = {}
+    names: list[int] = []
+    spare = list(range(1, slots))
+    r.shuffle(spare)
+    page = 1
+
+    def content() -> tuple[int, int, int, int]:
+        x = r.random()
+        if x < zero:
+            return 7, 1, 0, 1
+        if x < zero + 0.05:
+            return 11, 1, 0x5A5A, 1
+        h = int(r.integers(1, contents)) if r.random() < 0.5 else int(r.integers(1, 2**62))
+        return h * 0x9E3779B97F4A7C15 % 2**64, int(r.random() > unhashed), 0, 0
+
+    while len(rows) < events:
+        x, cpu, memcg = r.random(), int(r.integers(cpus)), int(r.integers(1, memcgs + 1))
+        grow = 0.75 if len(alive) < live and len(rows) < events * 0.6 else 0.30
+        if (x < grow and len(spare) > 8) or not alive:
+            run = int(r.choice([4, 16])) if r.random() < folios else 1
+            for sub in range(min(run, len(spare))):
+                slot = spare.pop()
+                alive[slot] = page
+                names.append(slot)
+                rows.append((Kind.SWAP_OUT, Backend.DISK, slot, page, cpu, memcg, *content(), sub))
+                page += 1
+            continue
+        i = int(r.integers(len(names)))
+        slot = names[i]
+        if x < grow + rewrites:
+            rows.append((Kind.SWAP_OUT, Backend.DISK, slot, alive[slot], cpu, memcg, *content(), 0))
+        elif x < grow + rewrites + 0.02:  # proves an unseen free
+            alive[slot] = page
+            rows.append((Kind.SWAP_OUT, Backend.DISK, slot, page, cpu, memcg, *content(), 0))
+            page += 1
+        elif x < grow + rewrites + 0.02 + 0.45 * (1 - grow - rewrites):
+            backend = Backend.CACHE if r.random() < 0.1 else Backend.DISK
+            rows.append((Kind.SWAP_IN, backend, slot, 0, cpu, 0, 0, 0, 0, 0, 0))
+        else:
+            names[i] = names[-1]
+            names.pop()
+            del alive[slot]
+            spare.insert(int(r.integers(len(spare) + 1)), slot)
+            rows.append((Kind.SLOT_FREE, Backend.NONE, slot, 0, cpu, 0, 0, 0, 0, 0, 0))
+    return _trace(rows, slots)
+
+
+def _trace(rows: list[tuple[int, ...]], slots: int) -> MemoryTrace:
+    kind, backend, slot, owner_page, cpu, memcg, hashes, hashed, fill, filled, sub = (
+        list(c) for c in zip(*rows, strict=True)
+    )
+    pages = np.array(owner_page, "i8")
+    columns: Arrays = {
+        "ts": np.arange(len(rows), dtype="i8") * 10,
+        "kind": np.array(kind, "u1"),
+        "backend": np.array(backend, "u1"),
+        "slot": np.array(slot, "i8"),
+        "va": np.where(pages > 0, pages << 12, -1),
+        "owner_tgid": (pages > 0).astype("u4"),
+        "swap_type": np.zeros(len(rows), "u1"),
+        "cpu": np.array(cpu, "u2"),
+        "memcg": np.array(memcg, "u8"),
+        "hash": np.array(hashes, "u8"),
+        "fill": np.array(fill, "u8"),
+        "sub": np.array(sub, "u2"),
+    }
+    valid = {"hash": np.array(hashed, bool), "fill": np.array(filled, bool)}
+    meta = TraceMeta(
+        kernel="test",
+        recorder="test",
+        devices=(SwapDevice(0, 1, pages=slots),),
+        capabilities=dict.fromkeys(Capability, Sight.OBSERVED),
+        rows=len(rows),
+        digest="0" * 64,
+    )
+    return MemoryTrace(columns, valid, meta)
