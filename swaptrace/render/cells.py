@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from swaptrace.compare.diff import Row, Verdict
 from swaptrace.model.report import Figure, Report
-from swaptrace.render.numbers import percent, scale_of
+from swaptrace.render.numbers import bound, percent, scale_of
 
 __all__ = ["INFERRED", "WORSE", "Cells", "delta_cell", "figure_cells", "range_cell", "row_cells"]
 
@@ -38,7 +38,7 @@ def delta_cell(row: Row) -> str:
 
 def range_cell(row: Row) -> str:
     """Return the range of a modelled delta as ``[-0.8%,+3.2%]``, or nothing."""
-    return "" if row.low is None or row.high is None else f"[{percent(row.low)},{percent(row.high)}]"
+    return "" if row.low is None or row.high is None else f"[{bound(row.low)},{bound(row.high)}]"
 
 
 def row_cells(rows: Sequence[Row]) -> Cells:

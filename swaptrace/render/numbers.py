@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from swaptrace.model.units import significant
 
-__all__ = ["Scale", "number", "percent", "scale_of"]
+__all__ = ["Scale", "bound", "number", "percent", "scale_of"]
 
 _BYTES = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))
 _TIMES = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
@@ -52,6 +52,15 @@ def number(value: float | int) -> str:
         return f"{value:,}"
     decimals = len(significant(value).partition(".")[2])
     return f"{value:,.{decimals}f}"
+
+
+def bound(share: float) -> str:
+    """Return an end of a range as a percentage with two or three digits: the range is wide, its ends are not exact.
+
+    >>> bound(0.0317), bound(1.369), bound(-0.224)
+    ('+3.2%', '+137%', '-22%')
+    """
+    return f"{100 * share:+.{1 if abs(share) < 0.1 else 0}f}%" if abs(share) < 1e4 else percent(share)
 
 
 def percent(share: float) -> str:
