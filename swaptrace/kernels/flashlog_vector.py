@@ -32,8 +32,8 @@ class VectorLog:
         # A chunk costs one pass over the buffer, and its sort is fastest inside the cache.
         self.chunk = max(1 << 16, 1 << (2 * geometry.buffer_pages).bit_length())
         self._copy: Ints32 = np.full(0, NO_COPY, np.int32)
-        self._address: Ints = np.full(0, -1, np.int64)
-        self._buffer: Ints32 = np.empty(0, np.int32)
+        self._address: Ints32 = np.full(0, -1, np.int32)
+        self._buffer: Ints = np.empty(0, np.int64)
         self._held: Ints32 = np.full(geometry.segments * geometry.segment_pages, -1, np.int32)
         # Free segments count as more than completely live, so that they are never the one with the fewest.
         self._live: Ints32 = np.full(geometry.segments, geometry.segment_pages + 1, np.int32)
@@ -51,10 +51,11 @@ class VectorLog:
         n = len(op)
         copy, death, old_death, dropped = self._copies(op, unit)
         stores = np.flatnonzero(op == STORE)
+        wide = unit.astype(np.int64)  # what numpy indexes with; it would convert int32 each time
         walk = _Walk(
-            self, unit, copy, op == FETCH, np.where(op == FETCH, NO_COPY, copy), (op == STORE).view(np.int8),
+            self, wide, copy, op == FETCH, np.where(op == FETCH, NO_COPY, copy), (op == STORE).view(np.int8),
             np.concatenate([np.arange(-len(self._buffer), 0), stores]),
-            np.concatenate([self._buffer, unit[stores]]),
+            np.concatenate([self._buffer, wide[stores]]),
             np.concatenate([old_death, death[stores]]),
         )  # fmt: skip
         walk.run()
@@ -119,8 +120,8 @@ class _Walk:
     """The flushes of one chunk: from each to the next, then what they did to the ops."""
 
     def __init__(
-        self, log: VectorLog, unit: Ints32, copy: Ints32, fetched: Bools, ended: Ints32, stored: Ints8,
-        queue_store: Ints, queue_unit: Ints32, queue_death: Ints32,
+        self, log: VectorLog, unit: Ints, copy: Ints32, fetched: Bools, ended: Ints32, stored: Ints8,
+        queue_store: Ints, queue_unit: Ints, queue_death: Ints32,
     ) -> None:  # fmt: skip
         self.log = log
         self.unit = unit
@@ -138,8 +139,8 @@ class _Walk:
         self.flush_at: list[int] = []
         self.fronts: list[int] = [self.front]
         self.flushed: list[int] = []
-        self.pages: list[Ints] = []
-        self.written: list[Ints32] = []
+        self.segments: list[int] = []
+        self.written: list[Ints] = []
         self.carried: list[int] = []
         self.dead_at: list[int] = []
         self.dead_segment: list[int] = []
@@ -217,18 +218,18 @@ class _Walk:
             self._release(at, victim)
         oldest = self._oldest(size - len(carried), at)
         segment = log._free.popleft()
-        page = np.arange(segment * size, (segment + 1) * size)
+        page = segment * size
         units = np.concatenate([carried, self.queue_unit[oldest]])
         log._live[segment] = size
-        log._held[page[0] : page[0] + size] = units
-        log._address[units] = page
+        log._held[page : page + size] = units
+        log._address[units] = np.arange(page, page + size, dtype=np.int32)
         self.head = int(oldest[-1]) + 1
         self.front = int(self.queue_store[oldest[-1]]) + 1
         self.buffered -= len(oldest)
         self.flush_at.append(at)
         self.fronts.append(self.front)
         self.flushed.append(len(oldest))
-        self.pages.append(page)
+        self.segments.append(segment)
         self.written.append(units)
         self.carried.append(len(carried))
 
@@ -241,7 +242,7 @@ class _Walk:
                 return alive[:need] + self.head
             width *= 2
 
-    def remaining(self, n: int) -> Ints32:
+    def remaining(self, n: int) -> Ints:
         """Units in the buffer after the chunk of n ops, in order of their STOREs."""
         return np.compress(self.queue_death[self.head :] == n, self.queue_unit[self.head :])
 
@@ -271,8 +272,8 @@ class _Walk:
             live=live,
             segments=segments,
             at=np.repeat(flush_at, size),
-            page=np.concatenate([np.empty(0, np.int64), *self.pages]),
-            unit=np.concatenate([np.empty(0, np.int32), *self.written]),
+            page=np.repeat(np.array(self.segments, np.int64) * size, size) + in_segment,
+            unit=np.concatenate([np.empty(0, np.int64), *self.written]).astype(np.int32),
             gc=in_segment < np.repeat(carried, size),
             dead_at=np.array(self.dead_at, np.int64),
             dead_segment=np.array(self.dead_segment, np.int32),
