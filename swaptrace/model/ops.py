@@ -138,4 +138,4 @@ class Ops:
         batches left. Ops without a previous OUT (new objects) get ``table``'s stale value: mask them.
         """
         previous = self.prev[where]
-        return np.where(previous >= 0, at_out[previous], table[self.handle[where]])
+        return np.where(previous >= 0, at_out[np.maximum(previous, 0)], table[self.handle[where]])
