@@ -41,7 +41,7 @@ def dry_run_lines(output: Path, job: Job, buffer_kib: int | None, owner: bool) -
         "#",
         "# Or with a shell alone:",
         "cat /proc/vmstat > swap.vmstat",
-        *tracefs_script(events, by_shell, kib, job),
+        *tracefs_script(events, by_shell, kib, job, find_tracefs()),
         f"# then, without any rights: swaptrace record {by_shell} -o {shlex.quote(str(output))}{machine}",
     ]
 
@@ -55,13 +55,16 @@ def _exists(system: str, event: str) -> bool:
 
 def perf_script(events: Sequence[Tracepoint], output: str, buffer_kib: int, job: Job) -> list[str]:
     """Return shell lines that record ``events`` with perf into the file ``output``."""
-    return [shlex.join([*perf_arguments(events, output, buffer_kib), "--", *_body(job)])]
+    record = shlex.join([*perf_arguments(events, output, buffer_kib), "--", *_body(job)])
+    return [record, f"chmod a+r {shlex.quote(output)}"]  # perf makes it readable for its owner alone
 
 
-def tracefs_script(events: Sequence[Tracepoint], output: str, buffer_kib: int, job: Job) -> list[str]:
+def tracefs_script(
+    events: Sequence[Tracepoint], output: str, buffer_kib: int, job: Job, tracefs: Path = Path("/sys/kernel/tracing")
+) -> list[str]:
     """Return shell lines that record ``events`` as text into ``output``, with echo, cat and mkdir alone."""
     lines = [
-        "T=/sys/kernel/tracing/instances/swaptrace-by-hand; mkdir $T",
+        f"T={tracefs}/instances/swaptrace-by-hand; mkdir $T",
         "echo 0 > $T/tracing_on; echo mono > $T/trace_clock; echo 1 > $T/options/record-tgid",
         f"echo {buffer_kib} > $T/buffer_size_kb",
     ]

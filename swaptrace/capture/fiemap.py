@@ -13,12 +13,8 @@ from swaptrace.model.errors import CapabilityError
 __all__ = ["file_extents", "swap_extents"]
 
 _FS_IOC_FIEMAP = 0xC020660B  # _IOWR('f', 11, struct fiemap), include/uapi/linux/fs.h
-_HEADER = struct.Struct(
-    "=QQIIII"
-)  # fm_start, fm_length, fm_flags, fm_mapped_extents, fm_extent_count, reserved
-_EXTENT = struct.Struct(
-    "=QQQ16xI12x"
-)  # fe_logical, fe_physical, fe_length, reserved64[2], fe_flags, reserved[3]
+_HEADER = struct.Struct("=QQIIII")  # fm_start, fm_length, fm_flags, fm_mapped_extents, fm_extent_count, reserved
+_EXTENT = struct.Struct("=QQQ16xI12x")  # fe_logical, fe_physical, fe_length, reserved64[2], fe_flags, reserved[3]
 _BATCH = 512
 _LAST = 0x1
 # unknown location, delayed allocation, encoded (compressed), encrypted, not aligned, inline, packed tail: no
@@ -50,9 +46,7 @@ def file_extents(path: str) -> list[tuple[int, int, int]]:
                 raise
             mapped = _HEADER.unpack_from(buffer)[3]
             for index in range(mapped):
-                logical, physical, length, flags = _EXTENT.unpack_from(
-                    buffer, _HEADER.size + index * _EXTENT.size
-                )
+                logical, physical, length, flags = _EXTENT.unpack_from(buffer, _HEADER.size + index * _EXTENT.size)
                 if flags & _NO_SECTORS:
                     raise _unsupported(
                         path, f"Its extent at byte {logical} has no fixed sectors (FIEMAP flags {flags:#x})."
@@ -68,9 +62,7 @@ def file_extents(path: str) -> list[tuple[int, int, int]]:
         os.close(descriptor)
 
 
-def swap_extents(
-    extents: Iterable[tuple[int, int, int]], start_sector: int = 0
-) -> tuple[tuple[int, int, int], ...]:
+def swap_extents(extents: Iterable[tuple[int, int, int]], start_sector: int = 0) -> tuple[tuple[int, int, int], ...]:
     """Return ``(file page, device sector, pages)``: the slots that the kernel makes of a file's ``extents``.
 
     Source: iomap_swapfile_add_extent() of fs/iomap/swapfile.c. Extents that touch on the device are one; each

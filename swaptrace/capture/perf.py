@@ -91,9 +91,7 @@ class PerfRecorder:
         status = self._end()
         if status != 0:
             raise self._failed(f"perf record failed with status {status}.")
-        return Result(
-            self._data, tier_of(self._plan), {}, tuple(str(event) for event in self._events), self._notes
-        )
+        return Result(self._data, tier_of(self._plan), {}, tuple(str(event) for event in self._events), self._notes)
 
     def _end(self) -> int:
         process = self._process
@@ -113,12 +111,10 @@ class PerfRecorder:
 
     def _failed(self, what: str) -> SwaptraceError:
         said = self._log()
-        denied = any(
-            word in said.lower() for word in ("permission", "not permitted", "paranoid", "no access")
-        )
-        why = next(
-            (text.strip() for text in said.splitlines() if text.strip() and not text.startswith("Error")), ""
-        )
+        denied = any(word in said.lower() for word in ("permission", "not permitted", "paranoid", "no access"))
+        why = next((text.strip() for text in said.splitlines() if text.strip() and not text.startswith("Error")), "")
+        if "mapping pages" in said:
+            return PermissionDenied(what, f"perf: {why}", "Use a smaller --buffer (512KiB), or sudo.")
         if denied:
             return PermissionDenied(
                 what,

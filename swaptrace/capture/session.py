@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -50,9 +51,7 @@ def record_live(
     job = plan_job(command, duration, cgroup)
     if job.cgroup is not None and not os.access(job.cgroup.path / "cgroup.procs", os.W_OK):
         where = job.cgroup.path / "cgroup.procs"
-        raise PermissionDenied(
-            f"cannot write {where}.", "No process may be moved there.", "Run it with sudo."
-        )
+        raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
     chosen = choose(backend)
     scratch = _scratch(out)
@@ -69,6 +68,9 @@ def record_live(
 def swap_areas() -> tuple[tuple[SwapDevice, ...], tuple[str, ...]]:
     """Return the swap areas and notes on them. Raises :class:`CapabilityError` if nothing can be recorded."""
     devices, notes = read_swaps()
+    page_size = os.sysconf("SC_PAGE_SIZE")
+    if page_size != 4096:
+        raise CapabilityError(f"this kernel has pages of {page_size} bytes.", "Traces have slots of 4096 bytes.")
     if not devices:
         raise CapabilityError(
             "no swap area is enabled: there is nothing to record.",
@@ -91,9 +93,7 @@ def _scratch(out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".raw", dir=out.parent))
     except OSError as error:
-        raise PermissionDenied(
-            f"cannot write {out}.", f"{error.strerror}.", "Choose another place with -o."
-        ) from error
+        raise PermissionDenied(f"cannot write {out}.", f"{error.strerror}.", "Choose another place with -o.") from error
 
 
 def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...]) -> tuple[TraceMeta, Result]:
@@ -120,9 +120,7 @@ def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...]) -> t
 
 def _require_swapping(meta: TraceMeta) -> None:
     """Raise :class:`InputError` if the kernel counted no page: an empty trace answers nothing."""
-    if not any(
-        meta.vmstat_after[item] - meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before
-    ):
+    if not any(meta.vmstat_after[item] - meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before):
         raise InputError(
             "nothing was swapped during the recording; no trace was written.",
             "/proc/vmstat counts no page that went out or came in.",
@@ -142,9 +140,7 @@ def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
         how = f"status {ending.status}" if ending.status > 0 else f"signal {-ending.status}"
         said.append(f"the command ended with {how}")
     if [d.path for d in read_swaps()[0]] != [d.path for d in plan.devices]:
-        said.append(
-            "swap areas were enabled or disabled during the recording: those enabled later are not in it"
-        )
+        said.append("swap areas were enabled or disabled during the recording: those enabled later are not in it")
     return said
 
 
@@ -156,7 +152,8 @@ def _convert(
     from swaptrace.ingest.convert import convert
 
     (scratch / "meta.json").write_bytes(TypeAdapter(TraceMeta).dump_json(meta))
-    by_hand = f"The raw recording is kept. Convert it with: swaptrace record {recorded.input} -o {out}"
+    again = ["record", str(recorded.input), "-o", str(out)]
+    by_hand = f"The raw recording is kept. Convert it with: swaptrace {shlex.join(again)}"
     try:
         whole = convert([recorded.input], out, base=meta, progress=progress)
     except SwaptraceError as error:
@@ -165,10 +162,16 @@ def _convert(
     except KeyboardInterrupt as interrupt:
         raise _InterruptedError("stopped before the trace was written.", "", by_hand) from interrupt
     except Exception as error:
-        error.add_note(by_hand)
-        raise
+        what = f"the recording was made, but not converted: {type(error).__name__}: {error}"
+        raise _ConversionError(what, "This is a bug in swaptrace, not in your machine.", by_hand) from error
     shutil.rmtree(scratch, ignore_errors=True)
     return whole
+
+
+class _ConversionError(SwaptraceError):
+    """A bug in the conversion: the message must say where the recording is."""
+
+    exit_code = 70  # EX_SOFTWARE, as for every bug
 
 
 class _InterruptedError(SwaptraceError):

@@ -91,9 +91,7 @@ def _file(device: SwapDevice) -> tuple[SwapDevice, str]:
     if device.path.endswith(_DELETED):
         raise CapabilityError(device.path, "The file was deleted while in use.")
     number = os.stat(device.path).st_dev
-    if (
-        os.major(number) == 0
-    ):  # an anonymous device: btrfs, NFS, overlayfs; FIEMAP addresses are no sectors there
+    if os.major(number) == 0:  # an anonymous device: btrfs, NFS, overlayfs; FIEMAP addresses are no sectors there
         raise CapabilityError(device.path, "Its file system does not sit on one block device.")
     dev, start, _ = disk_of(os.major(number), os.minor(number))
     device = dataclasses.replace(device, dev=dev)

@@ -42,9 +42,5 @@ class TaskNames:
 
     def save(self, target: Path) -> None:
         """Write ``saved_cmdlines`` and ``saved_tgids`` in the kernel's format."""
-        (target / "saved_cmdlines").write_text(
-            "".join(f"{tid} {comm}\n" for tid, comm in sorted(self.comm.items()))
-        )
-        (target / "saved_tgids").write_text(
-            "".join(f"{tid} {tgid}\n" for tid, tgid in sorted(self.tgid.items()))
-        )
+        (target / "saved_cmdlines").write_text("".join(f"{tid} {comm}\n" for tid, comm in sorted(self.comm.items())))
+        (target / "saved_tgids").write_text("".join(f"{tid} {tgid}\n" for tid, tgid in sorted(self.tgid.items())))

@@ -35,16 +35,17 @@ def find_tracefs(mounts: Path = Path("/proc/self/mounts")) -> Path:
 def has_event(tracefs: Path, system: str, event: str) -> bool:
     """Return whether this kernel has the event ``system:event``."""
     try:
-        return (tracefs / "events" / system / event / "format").exists()
+        os.stat(tracefs / "events" / system / event / "format")  # Path.exists() hides EACCES since Python 3.14
     except PermissionError as error:
         raise denied(error, tracefs / "events") from error
+    except OSError:
+        return False
+    return True
 
 
 def page_bytes(tracefs: Path) -> int:
     """Return the size of a ring-buffer page with its header: the end of ``data`` in header_page."""
-    match = re.search(
-        r"field: char data;\s*offset:(\d+);\s*size:(\d+);", (tracefs / "events/header_page").read_text()
-    )
+    match = re.search(r"field: char data;\s*offset:(\d+);\s*size:(\d+);", (tracefs / "events/header_page").read_text())
     if match is None:
         raise CapabilityError(f"{tracefs}/events/header_page has no field data.", "", "Try --backend perf.")
     return int(match[1]) + int(match[2])
@@ -143,8 +144,7 @@ class Instance:
         out: dict[str, int] = {}
         for cpu in self.cpus():
             stats = dict(
-                line.split(":", 1)
-                for line in (self.path / f"per_cpu/cpu{cpu}/stats").read_text().splitlines()
+                line.split(":", 1) for line in (self.path / f"per_cpu/cpu{cpu}/stats").read_text().splitlines()
             )
             count = sum(int(stats.get(name, 0)) for name in ("overrun", "commit overrun", "dropped events"))
             if count:

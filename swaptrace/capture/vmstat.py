@@ -18,9 +18,7 @@ _FIRST = "pgpgin"  # item 0 of enum vm_event_item
 def read_vmstat(path: Path = PROC_VMSTAT) -> dict[str, int]:
     """Return the lines of /proc/vmstat in their order. Raises :class:`InputError` if ``path`` is none."""
     try:
-        vmstat = {
-            name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())
-        }
+        vmstat = {name: int(value) for name, value in (line.split() for line in path.read_text().splitlines())}
     except ValueError:
         vmstat = {}
     if _FIRST not in vmstat:

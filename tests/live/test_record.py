@@ -222,8 +222,10 @@ def children(parent: int) -> list[str]:
 
 
 def is_tracing(pid: int) -> bool:
-    switch = Path(f"/sys/kernel/tracing/instances/swaptrace-{pid}/tracing_on")
-    return switch.exists() and switch.read_text().strip() == "1"
+    """Whether the recorder ``pid`` records: its events are on (a new instance is on, too, but without events)."""
+    instance = Path(f"/sys/kernel/tracing/instances/swaptrace-{pid}")
+    switches = [instance / "events/block/block_bio_queue/enable", instance / "tracing_on"]
+    return all(switch.exists() and switch.read_text().strip() == "1" for switch in switches)
 
 
 def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: Path) -> None:

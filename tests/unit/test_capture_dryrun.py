@@ -20,8 +20,9 @@ EVENTS = [Tracepoint("block", "block_bio_queue", "dev == 7 || dev == 9"), Tracep
 
 
 def test_perf_gets_every_event_with_its_filter() -> None:
-    (line,) = perf_script(EVENTS, "out file", 4096, Job(["make", "all targets"], 5))
+    line, chmod = perf_script(EVENTS, "out file", 4096, Job(["make", "all targets"], 5))
     words = shlex.split(line)
+    assert chmod == "chmod a+r 'out file'"
     at = words.index("block:block_bio_queue")
     assert words[at - 1 : at + 3] == ["-e", "block:block_bio_queue", "--filter", "dev == 7 || dev == 9"]
     assert words[-5:] == ["--", "timeout", "5", "make", "all targets"]

@@ -96,10 +96,11 @@ def test_a_failed_conversion_keeps_the_raw_recording_and_says_how(machine: Any, 
 
 def test_a_bug_in_the_conversion_keeps_it_too(machine: Any, converted: Any, tmp_path: Path) -> None:
     converted(ZeroDivisionError("division by zero"))
-    with pytest.raises(ZeroDivisionError) as caught:
+    with pytest.raises(SwaptraceError, match="ZeroDivisionError") as caught:
         record_live(tmp_path / "t.parquet", command=["true"])
     (raw,) = tmp_path.iterdir()
-    assert str(raw) in caught.value.__notes__[0]
+    assert str(raw) in caught.value.next_step
+    assert caught.value.exit_code == 70
 
 
 def test_ctrl_c_during_the_conversion_keeps_it_too(machine: Any, converted: Any, tmp_path: Path) -> None:
