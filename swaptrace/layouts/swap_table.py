@@ -30,7 +30,7 @@ import numpy as np
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.tables import grown
 from swaptrace.layouts.charges import charge_pages
-from swaptrace.model.component import Layout, Space, choice
+from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
 
@@ -64,7 +64,7 @@ class SwapTable(Layout):
     name = "swap-table"
     summary = "direct physical slots, one swap table entry per slot (today's kernel)"
     direct = True
-    params = (choice("phase", "p4", "phase of the swap table series", _PHASES),)
+    params = (choice("phase", "p4", "phase of the swap table series", _PHASES), PREFER)
     state_per_slot = (
         ("swap table entry", "8 B per slot of a used cluster"),
         ("memcg id", "2 B per slot: static before p4, of a used cluster in p4, in the shadow in p4rfc"),
@@ -92,8 +92,8 @@ class SwapTable(Layout):
         "LWN 1056405, 1057102, 1072657",
     )
 
-    def __init__(self, phase: _Phase) -> None:
-        self._phase = phase
+    def __init__(self, phase: _Phase, prefer: bool) -> None:
+        self._phase, self._spread = phase, prefer
         self._slot = np.full(0, -1, np.int64)  # by handle
         self._idle = np.zeros(0, np.bool_)  # by handle: its slot holds nothing
         self._idle_now = 0
@@ -115,7 +115,7 @@ class SwapTable(Layout):
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._clusters = PhysicalClusters(space.slots, 1 << 16)
+        self._clusters = PhysicalClusters(space.slots, 1 << 16, spread=self._spread)
         ledger.fix(
             METADATA,
             space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,

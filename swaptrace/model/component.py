@@ -13,6 +13,7 @@ from swaptrace.model.ops import Ops
 from swaptrace.model.units import parse_bytes, parse_share
 
 __all__ = [
+    "PREFER",
     "Component",
     "Layout",
     "Param",
@@ -93,6 +94,14 @@ def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Par
         return options[text]
 
     return Param(name, default, doc, parse, "|".join(options))
+
+
+PREFER = choice(
+    "prefer",
+    "nonfull",
+    "cluster taken next: nonfull (6.18 and later), or free (before, and with discard)",
+    {"nonfull": False, "free": True},
+)
 
 
 class Component(Protocol):

@@ -1,8 +1,9 @@
 """From the text of a policy to a :class:`Policy`, and the list of named ones.
 
 Grammar: ``NAME[:key=value,...][+STAGE[:key=value,...]]...``. NAME is a named policy or a layout; its parameters are
-those of the layout and of the stages in the named path. A stage that the path already has gets the parameters; a new
-one goes to its place in the order of the catalogue; a stage that places pages on the device replaces the one there.
+those of the layout, else of the one stage in the named path that has it. A stage that the path already has gets the
+parameters; a new one goes to its place in the order of the catalogue; a stage that places pages on the device
+replaces the one there.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
     parts: list[Part[Any]] = list(policy.parts)
     for key, text in given.items():
         owners = [i for i, part in enumerate(parts) if any(p.name == key for p in part.kind.params)]
+        if 0 in owners:
+            owners = [0]  # the layout's own parameter comes first
         if len(owners) != 1:
             known = [p.name for part in parts for p in part.kind.params]
             if owners:
@@ -145,9 +148,10 @@ def _named(policy: Policy, spec: str) -> Policy:
 def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
     names = [part.kind.name for part in policy.path]
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
-    if slots and slots.texts["size"] != "0" and policy.layout.kind.direct and "dedup" not in names:
+    idle = [name for name, _ in slots.given if name in ("size", "prefer")] if slots else []
+    if idle and policy.layout.kind.direct and "dedup" not in names:
         raise UsageError(
-            f"{spec}: slots:size cannot act.",
+            f"{spec}: slots:{idle[0]} cannot act.",
             f"{policy.layout.kind.name} writes each page to the slot of its swap entry.",
             "Leave it out, or choose a virtual layout.",
         )

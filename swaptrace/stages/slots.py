@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import Layout, Space, Stage, choice, count_param
+from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, count_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 
@@ -39,6 +39,7 @@ class Slots(Stage):
             "report slots that are given back to the device at once",
             {"off": False, "on": True},
         ),
+        PREFER,
         count_param("size", "0", "slots of the device; 0: as many as the recording had"),
     )
     assumptions = (
@@ -47,8 +48,8 @@ class Slots(Stage):
     )
     references = ("mm/swapfile.c: cluster_alloc_swap_entry, relocate_cluster",)
 
-    def __init__(self, discard: bool, size: int) -> None:
-        self._discard = discard
+    def __init__(self, discard: bool, prefer: bool, size: int) -> None:
+        self._discard, self._spread = discard, prefer
         self._size = size
         self._slot = np.full(0, -1, np.int64)  # by block
 
@@ -57,7 +58,7 @@ class Slots(Stage):
         self._ledger = ledger
         self._direct = layout.direct
         self.pages = self._size or space.slots
-        self._clusters = PhysicalClusters(self.pages, MAX_CPUS)
+        self._clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
 
     def feed(self, ops: Ops) -> None:
         """Place the stores, and turn them and the reads into device traffic."""

@@ -17,6 +17,8 @@ SPECS = [
     *(name for name in NAMED if name != "as-recorded"),
     *(f"swap-table:phase={phase}" for phase in ("p1", "p2", "p3", "p4rfc")),
     "vswap-v6:mru=0,bytes=real",
+    "swap-table:prefer=free",
+    "vswap-v6+slots:prefer=free",
     "vswap-v6+zero:same=on+ftl:erase=64KiB,op=20%",
     "swap-table+slots:discard=on+ftl:erase=64KiB",
     "vswap-table+dedup+slots:discard=on+ftl:erase=64KiB",

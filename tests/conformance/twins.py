@@ -48,7 +48,7 @@ def twin(spec: str, slots: int) -> SlowPolicy:
             layout.static += 8 * slots
     else:
         size = slots
-        place = SlowSlots(slots, layout.direct, texts["slots"]["discard"] == "on")
+        place = SlowSlots(slots, texts["slots"]["discard"] == "on", texts["slots"]["prefer"] == "free")
     ftl = None
     if "ftl" in texts:
         block, op = pages(texts["ftl"]["erase"]), float(texts["ftl"]["op"].rstrip("%")) / 100

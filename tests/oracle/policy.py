@@ -155,9 +155,9 @@ class SlowDedup:
 
 
 class SlowSlots:
-    def __init__(self, slots: int, direct: bool, discard: bool = False) -> None:
-        self.direct, self.discard = direct, discard
-        self.clusters = SlowPhysicalClusters(slots, 8, 512)
+    def __init__(self, slots: int, discard: bool = False, spread: bool = False) -> None:
+        self.discard = discard
+        self.clusters = SlowPhysicalClusters(slots, 8, 512, spread)
         self.units: dict[Hashable, int] = {}
         self.slot: dict[Hashable, int] = {}
 
@@ -266,12 +266,12 @@ class SlowLayout:
 class SlowSwapTable(SlowLayout):
     direct = True
 
-    def __init__(self, slots: int, phase: str = "p4") -> None:
+    def __init__(self, slots: int, phase: str = "p4", prefer: str = "nonfull") -> None:
         per_slot = {"p1": 3.125, "p2": 3.125, "p3": 2.125, "p4rfc": 0, "p4": 0}[phase]
         self.phase = phase
         self.static = int(slots * per_slot) + slots // 512 * (48 if phase == "p4" else 32)
         self.page = 5120 if phase == "p4" else 4096
-        self.clusters = SlowPhysicalClusters(slots, 8, 512)
+        self.clusters = SlowPhysicalClusters(slots, 8, 512, prefer == "free")
         self.slot: dict[int, int] = {}
         self.idle: set[int] = set()
 

@@ -26,7 +26,7 @@ ENUMS = {"kind": Kind, "cause": Cause, "backend": Backend}
 
 BIOS = (RawKind.BIO_WRITE, RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.BIO_DISCARD)
 PLAIN = (RawKind.WRITE_FOLIO, RawKind.WRITE_FOLIO, RawKind.PAGE_ALLOC)
-step = st.sampled_from([0, 1, 1000, 1000, 400_000_000, 1_000_000_000, 1_000_000_001])
+step = st.sampled_from([0, 1, 1, 1000, 1000, 1000, 400_000_000, 1_000_000_000, 1_000_000_001])
 place = st.sampled_from([(7 << 20, 0), (7 << 20, 8), (7 << 20, 80), (7 << 20, 500), (8 << 20, 2048 + 64), (9 << 20, 8)])
 event = st.one_of(
     st.tuples(st.sampled_from(BIOS), place, st.sampled_from([8, 8, 8, 32, 12, 24])).map(
@@ -43,7 +43,13 @@ event = st.one_of(
         lambda kind: {"kind": kind, "value": 5}
     ),
 )
-streams = st.lists(st.tuples(event, step, st.integers(1, 3)), max_size=40)
+write = st.just({"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80, "count": 8})
+item = st.sampled_from([3, 6, 8, 9]).map(lambda n: {"kind": RawKind.MEMCG_EVENT, "value": n, "count": 1, "extra": n})
+out = st.just({"kind": RawKind.WRITE_FOLIO, "value": 1})
+# Bios, items and write_folio decide together, so they come often, and most often in the same task.
+streams = st.lists(
+    st.tuples(st.one_of(event, write, item, out), step, st.sampled_from([1, 1, 1, 2, 3])), max_size=40
+)
 
 
 def complete(stream: list[tuple[dict[str, int], int, int]]) -> list[dict[str, int]]:

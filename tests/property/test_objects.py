@@ -82,7 +82,9 @@ class Follower:
                 outs.pop(handle, None)
 
 
-def run(rows: list[Event], cuts: list[int], free_inference: str) -> tuple[list[tuple[str, int, int]], dict[str, int]]:
+def run(
+    rows: list[Event], cuts: list[int], free_inference: str
+) -> tuple[list[tuple[str, int, int]], dict[str, int]]:
     bounds = [0, *sorted({c for c in cuts if c < len(rows)} - {0}), len(rows)]
     batches = [batch_of(rows[a:b], a) for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
     bitmap = None
@@ -97,7 +99,9 @@ def run(rows: list[Event], cuts: list[int], free_inference: str) -> tuple[list[t
 
 @pytest.mark.parametrize("free_inference", ["latest", "earliest"])
 @given(rows=st.lists(events, max_size=60), cuts=st.lists(st.integers(1, 60), max_size=5))
-def test_objects_equal_their_twin_wherever_batches_are_cut(rows: list[Event], cuts: list[int], free_inference: str) -> None:
+def test_objects_equal_their_twin_wherever_batches_are_cut(
+    rows: list[Event], cuts: list[int], free_inference: str
+) -> None:
     for i, row in enumerate(rows):
         row.ts = i
     seen, counts = run(rows, cuts, free_inference)
