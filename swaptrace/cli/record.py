@@ -68,27 +68,17 @@ def record(
     cgroup: Annotated[str | None, typer.Option(help="Memory cgroup in which CMD runs.")] = None,
     backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
     buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
-    owner: Annotated[
-        bool, typer.Option("--owner", help="Also record whose page it is: more events.")
-    ] = False,
+    owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,
     form: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "auto",
-    device: Annotated[
-        list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")
-    ] = None,
-    vmstat: Annotated[
-        Path | None, typer.Option(help="/proc/vmstat of the machine of FILE, or a copy.")
-    ] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")] = None,
+    vmstat: Annotated[Path | None, typer.Option(help="/proc/vmstat of the machine of FILE, or a copy.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print commands for whoever has the rights.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print commands for whoever has the rights.")] = False,
 ) -> None:
     """Check the arguments, then import, print commands, or record; see ``_HELP``."""
     command: list[str] | None = ctx.meta[_COMMAND]
     if files and command is not None:
-        raise UsageError(
-            "files and a command at once.", "Files are imported, a command is recorded.", "Give one."
-        )
+        raise UsageError("files and a command at once.", "Files are imported, a command is recorded.", "Give one.")
     if command == []:
         raise UsageError("no command behind --.", "", "swaptrace record -o T.parquet -- CMD ...")
     seconds = None if duration is None else parse_time_ns(duration) / 1e9
@@ -105,9 +95,7 @@ def record(
     if output is None:
         raise UsageError("where to?", "No output was given.", "Add -o T.parquet")
     if output.exists() and not force:
-        raise UsageError(
-            f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force."
-        )
+        raise UsageError(f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force.")
     if files:
         meta = _import(files, output, form, device or [], vmstat)
     else:
@@ -172,18 +160,14 @@ def _summary(output: Path, meta: TraceMeta) -> list[str]:
     counts = np.zeros(256 * 256, np.int64)
     for batch in Trace(output).batches(["kind", "backend"]):
         counts += np.bincount(batch["kind"].astype(np.int64) * 256 + batch["backend"], minlength=256 * 256)
-    lines = [
-        f"{output}: {format_count(meta.rows)} events, {format_bytes(output.stat().st_size)}, {meta.recorder}"
-    ]
+    lines = [f"{output}: {format_count(meta.rows)} events, {format_bytes(output.stat().st_size)}, {meta.recorder}"]
     for code in np.flatnonzero(counts).tolist():
         kind, backend = Kind(code // 256), Backend(code % 256)
         name = kind.name.lower() + (f" ({backend.name.lower()})" if backend else "")
         lines.append(f"  {name:<24}{format_count(counts[code]):>16}")
     lines.append(f"lost      {format_count(meta.lost_total)}")
     if meta.lost_total:
-        lines[-1] += (
-            f" ({', '.join(f'{k} {v:,}' for k, v in meta.lost.items())}): record again with a larger --buffer"
-        )
+        lines[-1] += f" ({', '.join(f'{k} {v:,}' for k, v in meta.lost.items())}): record again with a larger --buffer"
     seen = [f"{c} {sight}" for c, sight in meta.capabilities.items() if sight != "absent"]
     lines.append(f"sees      {', '.join(seen) or 'nothing'}")
     lines += [f"note      {note}" for note in meta.notes]
