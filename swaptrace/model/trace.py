@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _open(path: Path) -> pq.ParquetFile:
     if not path.exists():
         raise InputError(f"{path} does not exist.", "", "Record one: swaptrace record -o T.parquet -- COMMAND")
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)  # with it, memory would grow with the file
     except PermissionError as error:
         raise InputError(f"cannot read {path}.", "Permission denied.") from error
     except (pa.ArrowException, OSError) as error:
@@ -172,10 +173,7 @@ def _numpy(column: Column, array: pa.Array | None, rows: int) -> tuple[NDArray[A
         return np.full(rows, null, column.dtype), absent
     present = _validity(array)
     if column.names is not None:
-        known = {n.name.lower(): int(n) for n in column.names}
-        codes = np.array([known.get(str(w).lower(), 0) for w in array.dictionary.to_pylist()] or [0], np.uint8)
-        index = _buffer(array.indices)
-        values = codes[index if present is None else np.where(present, index, 0)]
+        values = _codes(column.names, array, present)
     elif pa.types.is_boolean(array.type):
         values = array.fill_null(False).to_numpy(zero_copy_only=False)
         present = None
@@ -185,6 +183,17 @@ def _numpy(column: Column, array: pa.Array | None, rows: int) -> tuple[NDArray[A
         values = np.where(present, values, np.asarray(null, column.dtype))
     mask = (np.ones(rows, np.bool_) if present is None else present) if column.null is None else None
     return values, mask
+
+
+def _codes(names: type[IntEnum], array: pa.Array, present: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """Return names as the codes of ``names``; unknown ones (of other writers) as 0."""
+    known = [n.name.lower() for n in names]
+    words = array.dictionary.to_pylist()
+    index = _buffer(array.indices)
+    if words == known[: len(words)]:  # as our own writer leaves it: the index is the code
+        return index.astype(np.uint8)
+    codes = np.array([known.index(w) if w in known else 0 for w in words] or [0], np.uint8)
+    return codes[index if present is None else np.where(present, index, 0)]
 
 
 def _buffer(array: pa.Array) -> NDArray[Any]:

@@ -34,7 +34,14 @@ def breaches(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str =
         return [] if any(not one for one in found) else [f"{at}: no alternative fits"]
     if "enum" in schema and value not in schema["enum"]:
         return [f"{at}: {value!r} is not in {schema['enum']}"]
-    types = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+    types: dict[str, Any] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+    }
     types["null"] = type(None)
     wanted = types[schema["type"]]
     if not isinstance(value, wanted) or (isinstance(value, bool) and schema["type"] != "boolean"):
