@@ -40,7 +40,7 @@ CLUSTER = 512
 class PhysicalClusters:
     """The cluster allocator of one swap device; the rule is at the head of this module.
 
-    The engine in force when it is made chooses between a compiled loop and Python's own lists; both are exact.
+    The engine in force when it is made chooses between a compiled loop and runs over Python lists; both are exact.
 
     Args:
         slots: slots of the device, the header included; at least 2.

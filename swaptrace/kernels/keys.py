@@ -17,14 +17,16 @@ class KeyTable:
         self._bits = bits
         self._keys = np.zeros(1 << bits, np.uint64)
         self._taken = np.zeros(1 << bits, np.bool_)
-        self.used = 0
+        self._used_at_most = 0  # keys that met at a vacant place count twice until somebody asks
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def wants_rebuild(self, more: int) -> bool:
         """Whether ``more`` keys would fill the table beyond half, where probing gets slow."""
-        return 2 * (self.used + more) > len(self._keys)
+        if 2 * (self._used_at_most + more) > len(self._keys):
+            self._used_at_most = int(np.count_nonzero(self._taken))
+        return 2 * (self._used_at_most + more) > len(self._keys)
 
     def number(self, key: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return int64 numbers of ``key`` (uint64[n], repeats allowed), entering new ones.
@@ -43,7 +45,7 @@ class KeyTable:
                 fresh = at[vacant]
                 self._keys[fresh] = wanted[vacant]
                 self._taken[fresh] = True
-                self.used += len(np.unique(fresh))
+                self._used_at_most += len(fresh)
             other = self._keys[at] != wanted
             pending = pending[other]
             place[pending] = (place[pending] + 1) & mask
@@ -58,7 +60,7 @@ class KeyTable:
             self._bits += 1
         self._keys = np.zeros(1 << self._bits, np.uint64)
         self._taken = np.zeros(1 << self._bits, np.bool_)
-        self.used = 0
+        self._used_at_most = 0
         moved = np.full(length, -1, np.int64)
         moved[old] = self.number(keys)
         return moved

@@ -34,7 +34,7 @@ __all__ = ["VirtualClusters"]
 class VirtualClusters:
     """The clusters of one virtual swap space; the rule is at the head of this module.
 
-    The engine in force when it is made chooses between a compiled loop and Python's own lists; both are exact.
+    The engine in force when it is made chooses between a compiled loop and runs over Python lists; both are exact.
 
     Args:
         cpus: ``cpu`` values are below this.

@@ -48,7 +48,7 @@ class Kind(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why it happened, as far as the recorder can tell; ``NONE`` is null in the file."""
+    """Why it happened, as far as the recorder can tell."""
 
     NONE = 0
     RECLAIM = 1
@@ -61,7 +61,7 @@ class Cause(IntEnum):
 
 
 class Backend(IntEnum):
-    """Where the recording kernel had the data; ``NONE`` is null in the file."""
+    """Where the recording kernel had the data."""
 
     NONE = 0
     DISK = 1  # a block device: disk, flash, zram, loop
@@ -96,6 +96,11 @@ class Column:
     names: type[IntEnum] | None = None
     text: bool = False
     encoding: str = "dictionary"
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the file may hold nulls; names have one of their own, ``none``."""
+        return not self.required and self.names is None
 
     def arrow(self) -> pa.DataType:
         """Return the Arrow type in the file (dictionary-encoded strings for names and text)."""

@@ -189,7 +189,7 @@ def _codes(names: type[IntEnum], array: pa.Array, present: NDArray[np.bool_] | N
     """Return names as the codes of ``names``; unknown ones (of other writers) as 0."""
     known = [n.name.lower() for n in names]
     words = array.dictionary.to_pylist()
-    index = _buffer(array.indices)
+    index: NDArray[np.int64] = _buffer(array.indices)
     if words == known[: len(words)]:  # as our own writer leaves it: the index is the code
         return index.astype(np.uint8)
     codes = np.array([known.index(w) if w in known else 0 for w in words] or [0], np.uint8)

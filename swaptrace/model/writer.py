@@ -28,7 +28,7 @@ ROW_GROUP = 1 << 18  # performance.md section 2: 256 Ki to 1 Mi rows read equall
 
 def trace_schema() -> pa.Schema:
     """Return the Arrow schema of a trace, made from the table of columns."""
-    return pa.schema([pa.field(c.name, c.arrow(), nullable=not c.required) for c in COLUMNS])
+    return pa.schema([pa.field(c.name, c.arrow(), nullable=c.nullable) for c in COLUMNS])
 
 
 class TraceWriter:
@@ -100,6 +100,8 @@ class TraceWriter:
         if values is None:
             if column.required:
                 raise ValueError(f"the required column {column.name} was not given")
+            values = np.zeros(rows, np.uint8) if column.names is not None else None
+        if values is None:
             self._digest.update_absent(column.name, rows)
             return pa.nulls(rows, column.arrow())
         values = np.ascontiguousarray(values, column.dtype)
@@ -119,7 +121,7 @@ class TraceWriter:
     @staticmethod
     def _present(column: Column, values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which values are present, None for all."""
-        if column.required:
+        if not column.nullable:
             return None
         present = mask if column.null is None else values != column.null
         return None if present is None or bool(present.all()) else present

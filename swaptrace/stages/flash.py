@@ -82,12 +82,14 @@ class Flash(Stage):
         events = np.concatenate([2 * np.flatnonzero(drops), 2 * np.flatnonzero(ops.store | ops.fetch) + 1])
         events.sort()  # in an op, what dies goes first
         at, second = events >> 1, (events & 1) == 1
+        first_at, second_at = at[~second], at[second]
         kind = np.where(second, np.where(ops.store[at], STORE, FETCH), DROP).astype(np.uint8)
         result = self._log.feed(kind, np.where(second, ops.block[at], ops.drop[at]))
 
         def per_op(change: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-            total = np.zeros(n, np.int64)
-            np.add.at(total, at, change)
+            total = np.zeros(n, np.int64)  # an op is at most one event of either half
+            total[first_at] = change[~second]
+            total[second_at] += change[second]
             return total
 
         buffered, live = per_op(result.buffered), per_op(result.live)

@@ -49,7 +49,9 @@ class MemcgSharing:
             found = self._change(ops, takes[hashed[takes]], gives, hit, hashes ^ (memcg * _MIX))
         held = np.zeros(len(ops), np.bool_)
         held[takes] = hashed[takes]
-        ends = np.union1d(takes, gives)
+        changes = np.zeros(len(ops), np.bool_)
+        changes[takes] = changes[gives] = True
+        ends = np.flatnonzero(changes)
         self._key[ops.handle[takes]] = hashes[takes]
         self._holds[ops.handle[ends]] = held[ends]
         return found

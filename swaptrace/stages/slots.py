@@ -104,7 +104,8 @@ class Slots(Stage):
         stores = np.flatnonzero(ops.store)
         self._slot[ops.block[stores]] = slot[stores]
         clusters = np.zeros(n, np.int64)
-        np.add.at(clusters, at, used)
+        clusters[at[~taking]] = used[~taking]
+        clusters[at[taking]] += used[taking]
         ops.placement = Placement(took.astype(np.int64) - gave, clusters, took, gave)
         return slot
 
