@@ -49,7 +49,7 @@ class ListPhysical:
                     scalars(change[part]),
                 )  # fmt: skip
             if done < part.stop - part.start:
-                return part.start + done
+                return int(part.start) + done
         return len(units)
 
     def _take(self, units: Ints32, cpu: int, slot: Ints, change: Ints8) -> int:

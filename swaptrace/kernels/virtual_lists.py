@@ -45,7 +45,7 @@ class ListVirtual:
                 scalars(position[part]), scalars(change[part]),
             )  # fmt: skip
             if done < part.stop - part.start:
-                return part.start + done
+                return int(part.start) + done
         return len(units)
 
     def _take(self, units: Ints32, cpu: int, key: Ints, position: Ints16, change: Ints8) -> None:
@@ -103,7 +103,8 @@ class ListVirtual:
                 if at < 0:
                     return i
                 entry_of[unit] = -1
-                c, o = divmod(at, cluster)
+                c = at // cluster
+                o = at - c * cluster
                 key[i] = key_of[c]
                 position[i] = o
                 positions = free_of[c]

@@ -33,7 +33,7 @@ def random_ops(seed: int, n: int, limit: int, fill: float) -> Ops:
     burst = 0.5
     for _ in range(n):
         if rng.random() < 0.02:
-            burst = float(rng.random())
+            burst = float(rng.choice([0.02, 0.5, 0.98]))
         grow = rng.random() < (burst if len(live) < limit * fill else 0.4)
         if spare and (grow or not live):
             live.append(spare.pop())
@@ -43,7 +43,10 @@ def random_ops(seed: int, n: int, limit: int, fill: float) -> Ops:
             unit.append(live.pop(int(rng.integers(len(live)))))
             spare.append(unit[-1])
             free.append(True)
-    return free, unit, [int(cpu) for cpu in rng.integers(0, CPUS, n)]
+    cpu = rng.integers(0, CPUS, n)
+    if rng.random() < 0.5:
+        cpu = cpu[np.arange(n) // 40 * 40]  # batches, as reclaim makes them
+    return free, unit, cpu.tolist()
 
 
 def cuts(seed: int, n: int) -> list[int]:
@@ -110,6 +113,19 @@ def test_full_device_is_an_error_and_keeps_its_state(engine: Engine) -> None:
         slot, change = clusters.feed([True, False], [3, 9], [0, 0])
     assert slot[0] == slot[1]
     assert change.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_device_that_fills_inside_a_long_run(engine: Engine) -> None:
+    with using_engine(engine):
+        clusters = PhysicalClusters(slots=60, cpus=2, cluster=8)
+        clusters.feed([False], [99], [1])
+        with pytest.raises(SpaceError, match="all 59 slots"):
+            clusters.feed([False] * 70, range(70), [0] * 70)
+        assert (clusters.used, clusters.used_clusters) == (59, 8)
+        slot, _ = clusters.feed([True] * 58, range(58), [0] * 58)
+    # CPU 1 has the cluster that it took first; its other slots are stolen last.
+    assert slot.tolist() == [*range(8, 60), *range(2, 8)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
