@@ -62,29 +62,33 @@ class Latest(Tasks):
         fault = self.latest_fault[at]
         return fault, self.before(self._latest_access, at) < fault
 
-    def name_memcg(self, events: RawChunk, fresh: NDArray[np.bool_]) -> None:
+    def name_memcg(self, events: RawChunk, fresh: NDArray[np.bool_], open_: NDArray[np.bool_]) -> None:
         """Write the memory cgroup of fresh bios into their ``extra``: that of the latest memcg event that still
         reigns."""
+        self._latest_memcg = self.latest(self._memcg & open_)
         if not self._memcg.any():
             return
         bios = np.flatnonzero(self._bio & fresh)
-        latest = self.latest(self._memcg)[bios]
+        latest = self._latest_memcg[bios]
         reigns = latest > self.before(self._latest_end, bios)
         events.extra[self.order[bios]] = np.where(reigns, events.extra[self.order[np.maximum(latest, 0)]], 0)
 
-    def live(self) -> NDArray[np.bool_]:
-        """Return, in the original order, which events the next events of their tasks may need (pending bios aside)."""
+    def live(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return, in the original order, which events the next ones of their tasks may need, and which memcg events
+        reign.
+
+        Bios that wait are not among them.
+        """
         ends = self.ends[~self.ended[self.ends]]
-        kept = np.zeros(len(self.order), np.bool_)
+        kept, reigning = np.zeros(len(self.order), np.bool_), np.zeros(len(self.order), np.bool_)
         fault, out = self.latest_fault[ends], self.latest_out[ends]
-        floor = self.start[ends]
-        for position, since in (
-            (fault, floor - 1),
-            (self._latest_access[ends], fault),
-            (self.latest_first_alloc[ends], fault),
-            (self.latest_out_item[ends], out),
-            (self._latest_wb[ends], self._latest_write_or_out[ends]),
-            (self.latest(self._memcg)[ends], self._latest_end[ends]),
+        for marks, position, since in (
+            (kept, fault, fault - 1),
+            (kept, self._latest_access[ends], fault),
+            (kept, self.latest_first_alloc[ends], fault),
+            (kept, self.latest_out_item[ends], out),
+            (kept, self._latest_wb[ends], self._latest_write_or_out[ends]),
+            (reigning, self._latest_memcg[ends], self._latest_end[ends]),
         ):
-            kept[self.order[position[(position >= floor) & (position > since)]]] = True
-        return kept
+            marks[self.order[position[(position >= self.start[ends]) & (position > since)]]] = True
+        return kept, reigning

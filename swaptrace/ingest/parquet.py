@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class ParquetRows:
         self.findings = Findings()
         self.size = path.stat().st_size
         self.done = 0
-        try:
+        with _readable(path):
             self._file = pq.ParquetFile(path)
             missing = [n for n in _REQUIRED if n not in self._file.schema_arrow.names]
             if missing:
@@ -58,43 +59,39 @@ class ParquetRows:
                     f"{path} lacks the columns {', '.join(missing)}.", "Parquet with swap events has them."
                 )
             self._ours = META_KEY in (self._file.metadata.metadata or {})
-            keys = pl.read_parquet(path, columns=["ts", "kind", "swap_type", "slot"])
-        except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(
-                f"{path} is not a readable Parquet file.", str(error).splitlines()[0], "Copy it again."
-            ) from error
-        if not keys.height:
-            raise InputError(f"{path} holds no rows.")
-        self._sorted = bool(keys["ts"].is_sorted())
-        if not self._sorted:
-            self.findings.notes.append("The rows were not sorted by time; they are now.")
-        self._drops = self._resolve_drops(keys)
-        self._dev = self._devices_by_type()
+            keys = self._columns("ts", "kind", "swap_type", "slot")
+            if not keys.height:
+                raise InputError(f"{path} holds no rows.")
+            self._sorted = bool(keys["ts"].is_sorted())
+            if not self._sorted:
+                self.findings.notes.append("The rows were not sorted by time; they are now.")
+            self._drops = self._resolve_drops(keys)
+            self._dev = self._devices_by_type()
         self.meta = Trace(path).meta if self._ours else self._foreign_meta()
         self._seen: dict[Capability, Sight] = {}
 
     def batches(self) -> Iterator[tuple[dict[str, Array], dict[str, NDArray[np.bool_]], list[str]]]:
         """Yield ``(columns, masks, words of comm)`` in time order."""
         at = 0
-        try:
+        with _readable(self.path):
             for batch in self._arrow():
                 fate = self._drops[at : at + len(batch)] if self._drops is not None else None
                 at += len(batch)
                 yield self._convert(batch, fate)
                 self.done = self.size * at // max(self._file.metadata.num_rows, 1)
-        except (pa.ArrowException, OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(
-                f"{self.path} is corrupt after row {at:,}.", str(error).splitlines()[0], "Copy it again."
-            ) from error
         if not self._ours:
             self.meta = replace(self.meta, capabilities={**self._seen})
+
+    def _columns(self, *names: str) -> pl.DataFrame:
+        """Return whole columns, read by pyarrow: it checks damaged pages more carefully."""
+        return pl.DataFrame(pl.from_arrow(self._file.read(columns=list(names), use_threads=False)))
 
     def _arrow(self) -> Iterator[pa.RecordBatch]:
         names = [c.name for c in COLUMNS if c.name in self._file.schema_arrow.names]
         if self._sorted:
             yield from self._file.iter_batches(batch_size=_BATCH, columns=names, use_threads=False)
         else:
-            frame = pl.read_parquet(self.path, columns=names).sort("ts", maintain_order=True)
+            frame = self._columns(*names).sort("ts", maintain_order=True)
             yield from frame.to_arrow().to_batches(max_chunksize=_BATCH)
 
     def _resolve_drops(self, keys: pl.DataFrame) -> NDArray[np.uint8] | None:
@@ -102,7 +99,7 @@ class ParquetRows:
         kinds = keys["kind"].cast(pl.String)
         if not (kinds == _DROP).any():
             return None
-        backends = pl.read_parquet(self.path, columns=["backend"])["backend"].cast(pl.String)
+        backends = self._columns("backend")["backend"].cast(pl.String)
         frame = keys.with_columns(kind=kinds, backend=backends).sort("ts", maintain_order=True)
         slot = ["swap_type", "slot"]
         frame = frame.with_columns(
@@ -126,7 +123,7 @@ class ParquetRows:
     def _devices_by_type(self) -> NDArray[np.uint32]:
         table = np.zeros(256, np.uint32)
         if "dev" in self._file.schema_arrow.names:
-            frame = pl.read_parquet(self.path, columns=["swap_type", "dev"]).drop_nulls().unique()
+            frame = self._columns("swap_type", "dev").drop_nulls().unique()
             for swap_type, dev in frame.rows():
                 if 0 <= swap_type < 255 and 0 <= dev < 1 << 32:
                     table[swap_type] = dev
@@ -183,6 +180,8 @@ class ParquetRows:
             known = columns["swap_type"] < 255
             filled = self._dev[np.where(known, columns["swap_type"], 255)]
             columns["dev"] = np.where((columns["dev"] == 0) & known, filled, columns["dev"])
+        if "va" in columns:  # the recordings have the faulting address in swap_in rows, not that of its page
+            columns["va"] = np.where(columns["va"] >= 0, columns["va"] & ~4095, -1)
         if not keep.all():
             columns = {n: v[keep] for n, v in columns.items()}
             masks = {n: v[keep] for n, v in masks.items()}
@@ -225,6 +224,16 @@ class ParquetRows:
                 self._seen[capability] = Sight.OBSERVED
         if bool(exact.any()):  # only pages that were still in zswap
             self._seen.setdefault(Capability.FREE, Sight.INFERRED)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what the Parquet readers raise for damaged files into an :class:`InputError`."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        why = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{path} is not a readable Parquet file.", why, "Copy it again.") from error
 
 
 def _codes(array: pa.Array) -> tuple[NDArray[np.int32], list[str]]:

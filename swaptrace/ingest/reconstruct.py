@@ -69,10 +69,10 @@ class _Placed:
     device: NDArray[np.int16]
     slot: NDArray[np.int64]
     pages: NDArray[np.int64]
-    pending: NDArray[np.bool_]
+    open: NDArray[np.bool_]  # carried bios that still wait for a write_folio, memcg events that still reign
 
     def after(self, earlier: _Placed) -> _Placed:
-        names = ("seq", "device", "slot", "pages", "pending")
+        names = ("seq", "device", "slot", "pages", "open")
         joined = (np.concatenate([getattr(earlier, n), getattr(self, n)]) for n in names)
         return _Placed(concat([earlier.events, self.events]), *joined)
 
@@ -83,7 +83,7 @@ class _Placed:
             self.device[keep],
             self.slot[keep],
             self.pages[keep],
-            self.pending[keep],
+            self.open[keep],
         )
 
 
@@ -128,7 +128,7 @@ class Reconstruction:
         fresh = np.arange(len(x.seq)) >= len(self._carry.seq)
         find = Latest(x.events, self._items)
         fresh = fresh[find.order]
-        find.name_memcg(x.events, fresh)
+        find.name_memcg(x.events, fresh, fresh | x.open[find.order])
         outs = np.flatnonzero(find.out)
         bios = self._pair(find, outs, x.events.ts)
 
@@ -138,13 +138,14 @@ class Reconstruction:
             alone & (find.latest_plain[find.end] == np.arange(len(alone))) & (find.latest_out[find.end] < find.index)
         )
         waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
-        backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.pending[find.order]))
+        backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.open[find.order]))
 
         rows = self._rows(find, x, fresh, outs, bios, backs)
-        pending = np.zeros(len(x.seq), np.bool_)
-        pending[find.order[waits]] = True
-        kept = find.live() | pending
-        self._carry = _Placed(x.events, x.seq, x.device, x.slot, x.pages, pending).take(kept)
+        waiting = np.zeros(len(x.seq), np.bool_)
+        waiting[find.order[waits]] = True
+        kept, reigning = find.live()
+        carry = _Placed(x.events, x.seq, x.device, x.slot, x.pages, waiting | reigning)
+        self._carry = carry.take(kept | reigning | waiting)
         return self._release(rows)
 
     def _place(self, chunk: RawChunk) -> _Placed:
@@ -313,7 +314,7 @@ class Reconstruction:
     def _release(self, rows: Rows) -> Rows:
         """Return the rows before the first bio that still waits, in order; hold the others."""
         rows = self._held.join(rows)
-        waiting = self._carry.seq[self._carry.pending]
+        waiting = self._carry.seq[self._carry.open & (self._carry.events.kind == RawKind.BIO_WRITE)]
         cut = int(np.searchsorted(rows.seq, waiting.min())) if len(waiting) else len(rows)
         self._held = rows.part(cut, len(rows))
         return rows.part(0, cut)

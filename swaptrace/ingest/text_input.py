@@ -23,36 +23,37 @@ class TextInput:
         self._stdin = str(path) == "-"
         self._path = path
         self._block = block_bytes
-        self._stream: BinaryIO | None = None
-        self._first = b""
+        self._first = b""  # of standard input, which can be read only once
         self.size = 0 if self._stdin else path.stat().st_size
         self.done = 0
 
     def head(self) -> str:
         """Return the beginning, without consuming it."""
-        if not self._first:
-            self._first = self._open().read(_HEAD)
-        if not self._first:
+        if self._stdin:
+            self._first = first = self._first or sys.stdin.buffer.read(_HEAD)
+        else:
+            with self._path.open("rb") as stream:
+                first = stream.read(_HEAD)
+        if not first:
             raise InputError(f"{self.name} is empty.", "Nothing was recorded, or the pipe's command failed.")
-        return self._first.decode(errors="replace")
+        return first.decode(errors="replace")
 
     def blocks(self) -> Iterator[list[str]]:
         """Yield the lines, some megabytes at a time."""
         self.head()
-        stream = self._open()
+        if self._stdin:
+            yield from self._lines(sys.stdin.buffer)
+        else:
+            with self._path.open("rb") as stream:
+                yield from self._lines(stream)
+
+    def _lines(self, stream: BinaryIO) -> Iterator[list[str]]:
         rest = self._first
         while data := stream.read(self._block):
-            rest += data
             self.done += len(data)
-            whole, newline, rest = rest.rpartition(b"\n")
+            whole, newline, rest = (rest + data).rpartition(b"\n")
             if newline:
                 yield whole.decode(errors="replace").split("\n")
         self.done = self.size
         if rest:
             yield rest.decode(errors="replace").removesuffix("\n").split("\n")
-        stream.close()
-
-    def _open(self) -> BinaryIO:
-        if self._stream is None:
-            self._stream = sys.stdin.buffer if self._stdin else self._path.open("rb")
-        return self._stream

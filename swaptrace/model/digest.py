@@ -1,10 +1,11 @@
 """The identity of a trace: sha256 over its content, whatever its row groups, encodings or compression.
 
-Rule: each column, in the order of the schema table, has its own sha256, fed in row order. A required column feeds its
-little-endian values. Any other column has two: the first is fed with one byte per row, 1 where a value is present,
-the second with the present values only; a string is the first 8 bytes of its own sha256. A value that equals the
-column's ``null`` is not present. The digest of the trace is the sha256 of ``swaptrace schema 1\\n`` and of the lines
-``name:hexdigest\\n`` in that order, both digests joined by a colon where there are two.
+Rule: each column, in the order of the schema table, has its own sha256, fed in row order. A column that is never null
+feeds its little-endian values (codes for names, 0 where there is none). Any other column has two: the first is fed
+with one byte per row, 1 where a value is present, the second with the present values only; a string is the first 8
+bytes of its own sha256. A value that equals the column's ``null`` is not present. The digest of the trace is the
+sha256 of ``swaptrace schema 1\\n`` and of the lines ``name:hexdigest\\n`` in that order, both digests joined by a
+colon where there are two.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class ContentDigest:
 
     def __init__(self) -> None:
         self._values = {c.name: hashlib.sha256() for c in COLUMNS}
-        self._present = {c.name: hashlib.sha256() for c in COLUMNS if not c.required}
+        self._present = {c.name: hashlib.sha256() for c in COLUMNS if c.nullable}
         self._words: dict[str, bytes] = {}
 
     def update(self, name: str, values: Array, present: NDArray[np.bool_] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,7 @@ from swaptrace.model.meta import SwapDevice
 from tests.oracle.ingest import reconstruct
 
 DEVICES = (SwapDevice(0, 7 << 20, pages=64), SwapDevice(1, 8 << 20, start_sector=2048, pages=4096))
-ORACLE_DEVICES = [
-    {"dev": d.dev, "swap_type": d.swap_type, "start": d.start_sector, "pages": d.pages} for d in DEVICES
-]
+ORACLE_DEVICES = [{"dev": d.dev, "swap_type": d.swap_type, "start": d.start_sector, "pages": d.pages} for d in DEVICES]
 NAMES = ("pgpgin", "pgpgout", "pswpin", "pswpout", "other", "swpin_zero", "swpout_zero", "zswpin", "zswpout", "zswpwb")
 VMSTAT = {"nr_free_pages": 0, **dict.fromkeys(NAMES, 0)}
 ITEMS = {number: name for number, name in enumerate(NAMES) if number >= 2 and name != "other"}
@@ -47,16 +46,16 @@ write = st.just({"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80, "count"
 item = st.sampled_from([3, 6, 8, 9]).map(lambda n: {"kind": RawKind.MEMCG_EVENT, "value": n, "count": 1, "extra": n})
 out = st.just({"kind": RawKind.WRITE_FOLIO, "value": 1})
 # Bios, items and write_folio decide together, so they come often, and most often in the same task.
-streams = st.lists(
-    st.tuples(st.one_of(event, write, item, out), step, st.sampled_from([1, 1, 1, 2, 3])), max_size=40
-)
+streams = st.lists(st.tuples(st.one_of(event, write, item, out), step, st.sampled_from([1, 1, 1, 2, 3])), max_size=40)
 
 
 def complete(stream: list[tuple[dict[str, int], int, int]]) -> list[dict[str, int]]:
     out, now = [], 100
     for fields, delay, tid in stream:
         now += delay
-        out.append({**dict.fromkeys(FIELDS, 0), "ts": now, "tid": tid, "tgid": tid * 10, "cpu": tid % 2, "comm": -1, **fields})
+        out.append(
+            {**dict.fromkeys(FIELDS, 0), "ts": now, "tid": tid, "tgid": tid * 10, "cpu": tid % 2, "comm": -1, **fields}
+        )
     return out
 
 
@@ -67,7 +66,7 @@ def chunk(events: list[dict[str, int]]) -> RawChunk:
 def vectorised(events: list[dict[str, int]], cuts: list[int], faults: bool) -> list[dict[str, Any]]:
     built = Reconstruction(SlotMap(DEVICES), VMSTAT, Findings(), faults=faults)
     bounds = [0, *sorted(min(c, len(events)) for c in cuts), len(events)]
-    parts = [built.feed(chunk(events[a:b])) for a, b in zip(bounds, bounds[1:], strict=False)] + [built.finish()]
+    parts = [built.feed(chunk(events[a:b])) for a, b in pairwise(bounds)] + [built.finish()]
     rows: list[dict[str, Any]] = []
     for part in parts:
         for i in range(len(part)):
@@ -93,7 +92,7 @@ def null_free(row: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(streams, st.lists(st.integers(0, 40), max_size=4), st.booleans())
 def test_equals_the_oracle(stream: list[tuple[dict[str, int], int, int]], cuts: list[int], faults: bool) -> None:
     events = complete(stream)
