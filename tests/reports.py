@@ -39,8 +39,7 @@ def report(
 ) -> Report:
     """A report of ``policy`` with the given figures; ``trace`` overrides fields of the trace."""
     figures = {
-        name: value if isinstance(value, Figure) else figure(name, value)
-        for name, value in (metrics or {}).items()
+        name: value if isinstance(value, Figure) else figure(name, value) for name, value in (metrics or {}).items()
     }
     return Report(
         tool=ToolUsed("swaptrace", "0.1.0", "3.11.7", "2.4.6", "numpy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ class MemoryTrace:
     def batches(self, names: Sequence[str], batch_rows: int = 1 << 16) -> Iterator[EventBatch]:
         marks = [c for c in self.cuts if 0 < c < self.rows] or list(range(batch_rows, self.rows, batch_rows))
         bounds = [0, *sorted(set(marks)), self.rows]
-        for a, b in zip(bounds, bounds[1:], strict=False):
+        for a, b in pairwise(bounds):
             columns = {name: self._column(name)[a:b] for name in names}
             valid = {n: self.valid.get(n, np.zeros(self.rows, bool))[a:b] for n in names if n in ("hash", "fill")}
             yield EventBatch(columns, a, valid)

@@ -24,9 +24,7 @@ META = TraceMeta(
     cpus=2,
     devices=(SwapDevice(0, 253 << 20, "/dev/zram0", "zram", 4096, 5),),
     hash=HashInfo("xxh64"),
-    capabilities={
-        c: Sight.OBSERVED for c in (Capability.SLOT, Capability.FREE, Capability.HASH, Capability.FAULT)
-    },
+    capabilities={c: Sight.OBSERVED for c in (Capability.SLOT, Capability.FREE, Capability.HASH, Capability.FAULT)},
 )
 Row = Mapping[str, Any]
 

@@ -183,15 +183,21 @@ def _report(trace: Trace, run: Run, objects: Objects, cost: CostModel, command: 
 def _warnings(trace: Trace, objects: Objects) -> Iterator[str]:
     counts, meta = objects.counts, trace.meta
     if meta.lost_total:
-        yield f"{meta.lost_total:,} events were lost while recording: every figure is a lower bound of the workload's"
+        yield f"{meta.lost_total:,} events were lost while recording: the figures describe what was recorded"
     if meta.interrupted:
         yield "the recording was interrupted: it ends where it was stopped"
     if counts.orphans:
-        yield f"{counts.orphans:,} reads and frees of slots never seen written were skipped (swapped out before the recording?)"
+        yield (
+            f"{counts.orphans:,} reads and frees of slots never seen written were skipped "
+            "(swapped out before the recording?)"
+        )
     if counts.slotless:
         yield (
             f"{counts.slotless:,} events without slot and owner were skipped, {counts.slotless_writeouts:,} of them "
             "writeouts that count as such but have no lifetime"
         )
     if counts.inferred_frees:
-        yield f"{counts.inferred_frees:,} of {counts.frees:,} frees are inferred: figures that depend on their time are marked"
+        yield (
+            f"{counts.inferred_frees:,} of {counts.frees:,} frees are inferred: "
+            "figures that depend on their time are marked"
+        )

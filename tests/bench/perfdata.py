@@ -16,10 +16,11 @@ FINISHED_ROUND = (8 << 48) | 68
 TASKS = 8
 
 
-def write_perf_data(template: Path, out: Path, samples: int) -> int:
+def write_perf_data(template: Path, out: Path, samples: int, cpus: int = 1) -> int:
     """Repeat the samples of ``template`` with later times, in ``TASKS`` tasks by turns, up to ``samples``.
 
-    Each copy is followed by the mark that perf writes after a sweep over its buffers. Returns the samples written.
+    Each copy is followed by the mark that perf writes after a sweep over its buffers; with more ``cpus`` a sweep
+    holds the samples of each in turn, so that the file is not sorted by time. Returns the samples written.
     """
     header = read_header(template)
     raw = template.read_bytes()
@@ -28,8 +29,10 @@ def write_perf_data(template: Path, out: Path, samples: int) -> int:
     layout = header.attrs[0].words
     ids = IdTable({i: n for n, attr in enumerate(header.attrs) for i in attr.ids})
     found = find_samples(words, layout.get("IDENTIFIER", layout.get("ID")), ids)
-    sizes = (words[found.at] >> np.uint64(51)).astype(np.int64)
-    source = np.repeat(found.at - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+    turn = np.argsort(np.arange(len(found.at)) % cpus, kind="stable")
+    at = found.at[turn]
+    sizes = (words[at] >> np.uint64(51)).astype(np.int64)
+    source = np.repeat(at - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
     body = np.append(words[source], np.uint64(FINISHED_ROUND))
     starts = np.cumsum(sizes) - sizes
     times, tasks = starts + layout["TIME"], starts + layout["TID"]

@@ -13,7 +13,8 @@ from tests.bench.perfdata import write_perf_data
 from tests.shared import shared
 
 SAMPLES = 3_000_000
-# A process of its own: POLARS_MAX_THREADS counts only before polars is imported, and the peak memory is this work's alone.
+# A process of its own: POLARS_MAX_THREADS counts only before polars is imported, and
+# the peak memory is this work's.
 PROGRAM = """
 import resource, sys, time
 from pathlib import Path
@@ -41,6 +42,7 @@ def test_import_of_perf_data(name: str, tmp_path: Path, capsys: pytest.CaptureFi
     with capsys.disabled():
         rate, megabytes = samples / seconds / 1e6, big.stat().st_size / seconds / 1e6
         print(
-            f"\nimport {name} x {samples:,}: {rate:.2f} M samples/s, {megabytes:.0f} MB/s, {rows:,.0f} rows, {peak:.0f} MiB"
+            f"\nimport {name} x {samples:,}: {rate:.2f} M samples/s ({megabytes:.0f} MB/s) to {rows:,.0f} rows", end=""
         )
+        print(f", peak {peak:.0f} MiB")
     assert rows > samples / 10

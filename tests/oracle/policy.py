@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tests.oracle.clusters import SlowPhysicalClusters, SlowVirtualClusters
@@ -487,7 +488,7 @@ class SlowPolicy:
         out["write.host_bytes"] = PAGE * len(b.written)
         out["read.device_bytes"] = PAGE * len(b.read)
         for name, pages in (("write", b.written), ("read", b.read)):
-            follows = sum(y == x + 1 for x, y in zip(pages, pages[1:], strict=False))
+            follows = sum(y == x + 1 for x, y in pairwise(pages))
             out[f"{name}.requests"] = len(pages) - follows
             if name == "write" and pages:
                 out["write.sequential_share"] = follows / len(pages)

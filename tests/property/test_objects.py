@@ -82,9 +82,7 @@ class Follower:
                 outs.pop(handle, None)
 
 
-def run(
-    rows: list[Event], cuts: list[int], free_inference: str
-) -> tuple[list[tuple[str, int, int]], dict[str, int]]:
+def run(rows: list[Event], cuts: list[int], free_inference: str) -> tuple[list[tuple[str, int, int]], dict[str, int]]:
     bounds = [0, *sorted({c for c in cuts if c < len(rows)} - {0}), len(rows)]
     batches = [batch_of(rows[a:b], a) for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
     bitmap = None

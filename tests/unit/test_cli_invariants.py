@@ -25,10 +25,7 @@ def check(path: Path, rows: list[dict[str, Any]], **changes: Any) -> Findings:
 
 
 def folio(ts: int, order: int, pfn: int = 64, slot: int = 8) -> list[dict[str, Any]]:
-    return [
-        OUT | {"ts": ts, "order": order, "sub": i, "pfn": pfn + i, "slot": slot + i}
-        for i in range(1 << order)
-    ]
+    return [OUT | {"ts": ts, "order": order, "sub": i, "pfn": pfn + i, "slot": slot + i} for i in range(1 << order)]
 
 
 def test_a_sound_trace_has_no_findings(tmp_path: Path) -> None:
@@ -49,9 +46,7 @@ def test_a_sound_trace_has_no_findings(tmp_path: Path) -> None:
         ("folio-rows", [OUT | {"ts": 1}, *folio(2, 2)[1:]], 1),
     ],
 )
-def test_each_rule_finds_its_breach(
-    tmp_path: Path, rule: str, rows: list[dict[str, Any]], first: int
-) -> None:
+def test_each_rule_finds_its_breach(tmp_path: Path, rule: str, rows: list[dict[str, Any]], first: int) -> None:
     found = check(tmp_path, rows)
     assert [finding.rule for finding in found.violations] == [rule]
     assert found.violations[0].first_row == first
@@ -99,9 +94,7 @@ def test_other_encodings_keep_the_digest(sound: Path) -> None:
 def test_a_changed_value_breaks_the_digest(sound: Path) -> None:
     table = pq.read_table(sound)
     cpu = pc.add(table["cpu"], pa.scalar(1, pa.uint16())).cast(pa.uint16())
-    found = rewrite(
-        sound, table.set_column(table.schema.get_field_index("cpu"), table.schema.field("cpu"), cpu)
-    )
+    found = rewrite(sound, table.set_column(table.schema.get_field_index("cpu"), table.schema.field("cpu"), cpu))
     assert [v.rule for v in found.violations] == ["digest"]
 
 
@@ -109,9 +102,7 @@ def test_time_that_goes_back_is_found(sound: Path) -> None:
     table = pq.read_table(sound)
     order = [1, 0, *range(2, len(table))]
     found = rewrite(sound, table.take(order))
-    assert [(v.rule, v.rows, v.first_row) for v in found.violations if v.rule == "sorted"] == [
-        ("sorted", 1, 1)
-    ]
+    assert [(v.rule, v.rows, v.first_row) for v in found.violations if v.rule == "sorted"] == [("sorted", 1, 1)]
 
 
 def test_missing_rows_are_found(sound: Path) -> None:
@@ -123,14 +114,8 @@ def test_missing_rows_are_found(sound: Path) -> None:
 
 def test_an_unknown_kind_is_found(sound: Path) -> None:
     table = pq.read_table(sound)
-    words = (
-        pa.chunked_array([["swap_sideways"] * len(table)])
-        .dictionary_encode()
-        .cast(table.schema.field("kind").type)
-    )
-    found = rewrite(
-        sound, table.set_column(table.schema.get_field_index("kind"), table.schema.field("kind"), words)
-    )
+    words = pa.chunked_array([["swap_sideways"] * len(table)]).dictionary_encode().cast(table.schema.field("kind").type)
+    found = rewrite(sound, table.set_column(table.schema.get_field_index("kind"), table.schema.field("kind"), words))
     assert "column kind has unknown values: swap_sideways" in [v.text for v in found.violations]
 
 

@@ -29,15 +29,11 @@ def _resolve(spec: str) -> SimpleNamespace:
     return SimpleNamespace(spec=spec)
 
 
-def _replay(
-    trace: Trace, policies: Sequence[Any], *, free_inference: str, command: str, progress: Any
-) -> list[Report]:
+def _replay(trace: Trace, policies: Sequence[Any], *, free_inference: str, command: str, progress: Any) -> list[Report]:
     out = []
     for policy in policies:
         if policy.spec == "needs-hash":
-            raise CapabilityError(
-                "needs-hash needs HASH; the trace has SLOT.", "Recorded without.", "Record again."
-            )
+            raise CapabilityError("needs-hash needs HASH; the trace has SLOT.", "Recorded without.", "Record again.")
         if policy.spec == "interrupted":
             raise KeyboardInterrupt
         if policy.spec == "buggy":
@@ -51,9 +47,7 @@ def _replay(
 
 
 @pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Any]:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Run the command line in a folder of its own: ``run(words) -> (exit code, stdout, stderr)``."""
     registry, engine = ModuleType("swaptrace.policies.registry"), ModuleType("swaptrace.replay.engine")
     registry.resolve = _resolve  # type: ignore[attr-defined]
@@ -93,10 +87,7 @@ def test_replay_writes_a_json_and_a_text_for_each_policy(run: Callable[..., Any]
     assert err.splitlines() == [f"wrote out/deep/{stem}.json and .txt" for stem in stems]
     loaded = Report.load("out/deep/launch.vswap-v6.json")
     assert loaded.value("write.requests") == 150
-    assert (
-        loaded.command
-        == "swaptrace replay launch.parquet other.parquet -p swap-table -p vswap-v6 -o out/deep"
-    )
+    assert loaded.command == "swaptrace replay launch.parquet other.parquet -p swap-table -p vswap-v6 -o out/deep"
 
 
 def test_quiet_says_nothing_beside_the_result(run: Callable[..., Any]) -> None:
@@ -133,9 +124,7 @@ def test_diff_of_files_equals_diff_of_the_trace(run: Callable[..., Any]) -> None
     run("replay", "launch.parquet", *TWO, "-o", "out", "-q")
     files = [f"out/launch.{name}.json" for name in ("swap-table", "vswap-v6")]
     for style in ("text", "mail", "json"):
-        assert run("diff", *files, "--format", style) == run(
-            "diff", "launch.parquet", *TWO, "--format", style
-        )
+        assert run("diff", *files, "--format", style) == run("diff", "launch.parquet", *TWO, "--format", style)
     code, out, _ = run("diff", *files, "--format", "json", "--fail-on", "write.requests")
     value = json.loads(out)
     assert (code, value["schema"], len(value["tripped"])) == (1, "swaptrace.diff/1", 1)

@@ -108,9 +108,7 @@ def test_what_else_differs_is_noted() -> None:
 def test_inferred_is_marked_if_either_side_is() -> None:
     plain = report("a", {"slots.virtual_peak": 5})
     figure = plain.metrics["slots.virtual_peak"]
-    guess = report(
-        "b", {"slots.virtual_peak": Figure(5, figure.unit, figure.better, figure.kind, inferred=True)}
-    )
+    guess = report("b", {"slots.virtual_peak": Figure(5, figure.unit, figure.better, figure.kind, inferred=True)})
     assert diff(plain, guess).rows[0].inferred
     assert not diff(plain, plain).rows[0].inferred
 

@@ -15,9 +15,7 @@ NS = "indirection.ns_per_event"
 
 
 def trips(gate: str, metric: str, base: float | Figure, test: float | Figure) -> bool:
-    return (
-        tripped(parse_gate(gate), diff(report("a", {metric: base}), report("b", {metric: test}))) is not None
-    )
+    return tripped(parse_gate(gate), diff(report("a", {metric: base}), report("b", {metric: test}))) is not None
 
 
 @pytest.mark.parametrize(

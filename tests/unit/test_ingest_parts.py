@@ -158,15 +158,18 @@ def test_compressed_perf_data(tmp_path: Path) -> None:
     assert same(concat(list(PerfData(packed).chunks())), concat(list(PerfData(source).chunks())))
 
 
-def test_block_sizes_make_no_difference(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cpus", [1, 3])
+def test_block_sizes_make_no_difference(cpus: int, tmp_path: Path) -> None:
     big = tmp_path / "big.data"
-    assert write_perf_data(shared("data/samples/perf_all.data"), big, 20_000) >= 20_000
+    assert write_perf_data(shared("data/samples/perf_all.data"), big, 20_000, cpus) >= 20_000
     whole = concat(list(PerfData(big, 1 << 26).chunks()))
     assert bool((np.diff(whole.ts) >= 0).all())
-    for block in (1 << 16, 1 << 18):
-        chunks = list(PerfData(big, block).chunks())
-        assert len(chunks) > 3
+    for block in (1 << 16, 1 << 17, 1 << 18, 1 << 19):
+        source = PerfData(big, block)
+        chunks = list(source.chunks())
+        assert len(chunks) >= 3
         assert same(concat(chunks), whole)
+        assert not [reason for reason in source.findings.skipped if "moved" in reason]
 
 
 def test_pages_in_batches_make_no_difference() -> None:
