@@ -55,30 +55,32 @@ class PerfData:
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in time order, about a block of the file at a time."""
-        held, previous = empty(), np.iinfo(np.int64).min  # not yet passed on; newest time before this block
-        newest = emitted = np.iinfo(np.int64).min
-        rounds = 0
+        held = empty()  # sorted, but not yet passed on
+        newest = limit = emitted = np.iinfo(np.int64).min  # times: newest read; as of the last mark; last one yielded
+        rounds = 0  # since that mark: after two of them, nothing older than the mark's time can follow
         for words, block in self._blocks():
-            chunk = self._chunk(words, block)
-            rounds += sum(kind == _FINISHED_ROUND for _, kind, _ in block.others)
-            late = int((chunk.ts < emitted).sum())
+            chunk = self._chunk(words, block).sorted()
+            late = int(np.searchsorted(chunk.ts, emitted, "left"))
             if late:  # perf itself would complain "out of order"; the order within a task is what matters
                 self.findings.skip("samples moved forward in time to keep the order", late)
-                np.maximum(chunk.ts, emitted, out=chunk.ts)
-            held = concat([held, chunk]) if len(held) else chunk
+                chunk.ts[:late] = emitted
+            newest = max(newest, int(chunk.ts[-1])) if len(chunk) else newest
+            rounds += sum(kind == _FINISHED_ROUND for _, kind, _ in block.others)
+            ready = empty()
+            if rounds >= 2 and len(held) and held.ts[-1] <= limit and not (len(chunk) and chunk.ts[0] <= limit):
+                ready, held = held, chunk  # the usual case, without a copy
+            else:
+                held = concat([held, chunk]).sorted() if len(held) else chunk
+                if rounds >= 2:
+                    cut = int(np.searchsorted(held.ts, limit, "right"))
+                    ready, held = held.take(slice(0, cut)), held.take(slice(cut, None))
             if rounds >= 2:
-                held = held.sorted()
-                cut = int(np.searchsorted(held.ts, previous, "right"))
-                if cut:
-                    emitted = int(held.ts[cut - 1])
-                    yield self._comms.name(held.take(slice(0, cut)))
-                    held = held.take(slice(cut, None))
-                rounds = 0
-                previous = newest = max(newest, int(chunk.ts.max()) if len(chunk) else newest)
-            elif len(chunk):
-                newest = max(newest, int(chunk.ts.max()))
+                rounds, limit = 0, newest
+            if len(ready):
+                emitted = int(ready.ts[-1])
+                yield self._comms.name(ready)
         if len(held):
-            yield self._comms.name(held.sorted())
+            yield self._comms.name(held)
 
     def _blocks(self) -> Iterator[tuple[NDArray[np.uint64], Block]]:
         start, stop = self.header.data_offset, self.header.data_offset + self.header.data_size

@@ -125,7 +125,8 @@ class Reconstruction:
     def _step(self, chunk: RawChunk, horizon: int) -> Rows:
         """Take a chunk; bios before ``horizon`` wait no longer."""
         x = self._place(chunk).after(self._carry)
-        fresh = np.arange(len(x.seq)) >= len(self._carry.seq)
+        fresh = np.ones(len(x.seq), np.bool_)
+        fresh[: len(self._carry.seq)] = False
         find = Latest(x.events, self._items)
         fresh = fresh[find.order]
         find.name_memcg(x.events, fresh, fresh | x.open[find.order])
