@@ -31,23 +31,24 @@ check: $(BIN)/.dev  ## ruff, mypy --strict, import-linter
 	$(BIN)/lint-imports
 
 test: check  ## all checks and all tests (sets itself up)
-	$(PYTEST) -n 2 --dist worksteal -m 'not live' --doctest-modules tests swaptrace
+	$(PYTEST) -n 2 --dist worksteal -m 'not live and not bench' --doctest-modules tests swaptrace
 	$(PYTEST) -m live tests/live
 
 live: $(BIN)/.dev  ## only the tests that record this machine's kernel
 	$(PYTEST) -m live tests/live
 
 test-plain: $(BIN)/.dev  ## the tests without numba: same results from the numpy engine
-	SWAPTRACE_ENGINE=numpy $(PYTEST) -n 2 --dist worksteal -m 'not live' tests
+	SWAPTRACE_ENGINE=numpy $(PYTEST) -n 2 --dist worksteal -m 'not live and not bench' tests
 
 test-oldest:  ## the tests with the lowest versions that pyproject.toml allows
 	test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
 	$(PYTHON) tests/oldest.py > $(VENV)-oldest/constraints.txt
 	$(VENV)-oldest/bin/pip install $(PIP) -c $(VENV)-oldest/constraints.txt -e '.[fast,dev]'
-	$(VENV)-oldest/bin/python -m pytest -q -n 2 --dist worksteal -m 'not live' tests
+	$(VENV)-oldest/bin/python -m pytest -q -n 2 --dist worksteal -m 'not live and not bench' tests
 
 bench: $(BIN)/.dev  ## speed and memory on 10 M and 40 M events, as ratios of one run
 	$(BIN)/python -m tests.bench
+	$(PYTEST) -s -m bench tests/bench
 
 golden: $(BIN)/.dev  ## accept the current figures as the golden reports of the sample traces
 	$(BIN)/python -m tests.golden

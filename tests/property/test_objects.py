@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.model.events import Backend, Cause, EventBatch, Kind
 from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 from swaptrace.replay.objects import Objects
+from tests.engines import ENGINES
 from tests.oracle.objects import Event, resolve
 
 events = st.builds(
@@ -95,14 +97,16 @@ def run(rows: list[Event], cuts: list[int], free_inference: str) -> tuple[list[t
     return follower.ops, vars(objects.counts)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("free_inference", ["latest", "earliest"])
 @given(rows=st.lists(events, max_size=60), cuts=st.lists(st.integers(1, 60), max_size=5))
 def test_objects_equal_their_twin_wherever_batches_are_cut(
-    rows: list[Event], cuts: list[int], free_inference: str
+    engine: Engine, rows: list[Event], cuts: list[int], free_inference: str
 ) -> None:
     for i, row in enumerate(rows):
         row.ts = i
-    seen, counts = run(rows, cuts, free_inference)
+    with using_engine(engine):
+        seen, counts = run(rows, cuts, free_inference)
     expected, expected_counts = resolve(rows, free_inference)
     assert seen == expected
     assert {k: counts[k] for k in expected_counts} == expected_counts
