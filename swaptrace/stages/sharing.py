@@ -58,7 +58,7 @@ class MemcgSharing:
 
     def _enter_live(self) -> None:
         holders = np.flatnonzero(self._holds)
-        only = np.uint64(self._only or 0)
+        only = np.array([self._only or 0], np.uint64)  # an array: products of scalars warn where they wrap
         number, _ = self._pairs.number(self._key[holders] ^ (only * _MIX))
         self._pairs.change(number, np.ones(len(number), np.int64))
         self._pair[holders] = number
