@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from swaptrace.model.events import Backend, Cause, Kind
 from swaptrace.policies.registry import resolve as resolve_policy
-from swaptrace.stages.ftl import Ftl
+from swaptrace.replay.space import space_of
 from tests.oracle.ftl import SlowFtl
 from tests.oracle.objects import Event, resolve
 from tests.oracle.policy import (
@@ -59,17 +61,18 @@ def twin(spec: str, slots: int) -> SlowPolicy:
 
 def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") -> dict[str, float]:
     """Return the figures of ``spec`` on ``trace``, op by op."""
-    policy = twin(spec, trace.meta.devices[0].pages)
+    policy = twin(spec, space_of(trace.cut([])).slots)
     c, v = trace.columns, trace.valid
+    causes = c.get("cause", np.zeros(trace.rows, np.uint8))
     events = [
         Event(
             i,
             Kind(c["kind"][i]),
-            Cause.NONE,
+            Cause(causes[i]),
             Backend(c["backend"][i]),
-            0,
+            int(c["tgid"][i]) if "tgid" in c else 0,
             int(c["owner_tgid"][i]),
-            0,
+            int(c["swap_type"][i]),
             int(c["slot"][i]),
             int(c["va"][i]),
         )
@@ -93,4 +96,4 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
     return policy.figures()
 
 
-__all__ = ["Ftl", "slow_figures", "twin"]
+__all__ = ["slow_figures", "twin"]

@@ -73,6 +73,8 @@ def resolve(events: list[Event], free_inference: str = "latest") -> tuple[list[O
             for gone in sorted(k for k in live if k[0] == "slot" and k[1] == e.swap_type):
                 free(live[gone], e.ts, inferred=True)
             continue
+        if e.kind not in (Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE):
+            continue
         owner = e.owner or (e.tgid if e.cause == Cause.FAULT else 0)
         page = (owner, e.va >> 12) if owner and e.va >= 0 else None
         if e.slot >= 0:
