@@ -11,9 +11,7 @@ from tests.conformance.test_twins import SMALL_FLASH, assert_twin
 from tests.streams import MemoryTrace
 
 TRACES = Path(__file__).parents[2] / "traces"
-COLUMNS = (
-    "ts", "kind", "cause", "backend", "cpu", "tgid", "owner_tgid", "memcg", "swap_type", "slot", "va", "sub", "hash", "fill",
-)  # fmt: skip
+COLUMNS = tuple("ts kind cause backend cpu tgid owner_tgid memcg swap_type slot va sub hash fill".split())
 ROWS = 12_000
 SPECS = ("swap-table+dedup", "vswap-v6", "vswap-table+dedup", f"flash-vswap+{SMALL_FLASH}+ftl:erase=64KiB")
 

@@ -7,20 +7,12 @@ import numpy as np
 from swaptrace.model.events import Backend, Cause, Kind
 from swaptrace.policies.registry import resolve as resolve_policy
 from swaptrace.replay.space import space_of
+from tests.oracle.books import SlowOp
 from tests.oracle.ftl import SlowFtl
+from tests.oracle.layouts import SlowLayout, SlowSwapTable, SlowVswapTable, SlowVswapV6
 from tests.oracle.objects import Event, resolve
-from tests.oracle.policy import (
-    SlowDedup,
-    SlowFlash,
-    SlowLayout,
-    SlowOp,
-    SlowPolicy,
-    SlowSlots,
-    SlowSwapTable,
-    SlowVswapTable,
-    SlowVswapV6,
-    SlowZero,
-)
+from tests.oracle.policy import SlowPolicy
+from tests.oracle.stages import SlowDedup, SlowFlash, SlowSlots, SlowZero
 from tests.streams import MemoryTrace
 
 LAYOUTS: dict[str, type[SlowLayout]] = {

@@ -1,0 +1,67 @@
+"""What the twins pass around: one op, and the books that take the place of the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+PAGE = 4096
+
+
+@dataclass
+class SlowOp:
+    """One op: name is NEW, REWRITE, IN, HIT or FREE."""
+
+    name: str
+    obj: int
+    ts: int
+    cpu: int = 0
+    sub: int = 0
+    memcg: int = 0
+    hash: int | None = None
+    zero: bool = False
+    same: bool = False
+    backing: str = ""
+    store: bool = False
+    fetch: bool = False
+    inplace: bool = False
+    block: Hashable = None
+    drop: Hashable = None
+    took: bool = False
+    gave: bool = False
+
+    @property
+    def out(self) -> bool:
+        return self.name in ("NEW", "REWRITE")
+
+
+@dataclass
+class Books:
+    """The twin's ledger: counts, and gauges sampled after each op."""
+
+    count: Counter[str] = field(default_factory=Counter)
+    now: Counter[str] = field(default_factory=Counter)
+    peak: Counter[str] = field(default_factory=Counter)
+    area: Counter[str] = field(default_factory=Counter)
+    at_meta_peak: int = 0
+    written: list[int] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
+    stream: list[int] = field(default_factory=list)
+    last_ts: int | None = None
+    first_ts: int = 0
+    ns: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def begin(self, ts: int) -> None:
+        if self.last_ts is None:
+            self.first_ts = ts
+        else:
+            for gauge, level in self.now.items():
+                self.area[gauge] += level * (ts - self.last_ts)
+        self.last_ts = ts
+
+    def end(self) -> None:
+        if self.now["meta"] > self.peak["meta"]:
+            self.at_meta_peak = self.now["virtual"]
+        for gauge, level in self.now.items():
+            self.peak[gauge] = max(self.peak[gauge], level)
