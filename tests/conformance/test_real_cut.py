@@ -11,14 +11,14 @@ from tests.conformance.test_twins import SMALL_FLASH, assert_twin
 from tests.streams import MemoryTrace
 
 TRACES = Path(__file__).parents[2] / "traces"
-COLUMNS = tuple("ts kind cause backend cpu tgid owner_tgid memcg swap_type slot va sub hash fill".split())
+COLUMNS = ("ts", "kind", "cause", "backend", "cpu", "tgid", "owner_tgid", "memcg", "swap_type", "slot", "va", "sub")
 ROWS = 12_000
 SPECS = ("swap-table+dedup", "vswap-v6", "vswap-table+dedup", f"flash-vswap+{SMALL_FLASH}+ftl:erase=64KiB")
 
 
 def cut_of(name: str, first: int) -> MemoryTrace:
     trace = Trace(TRACES / f"{name}.parquet")
-    batch = next(trace.batches(COLUMNS, first + ROWS))
+    batch = next(trace.batches((*COLUMNS, "hash", "fill"), first + ROWS))
     columns = {c: values[first:].copy() for c, values in batch.columns.items()}
     return MemoryTrace(columns, {c: mask[first:].copy() for c, mask in batch.valid.items()}, trace.meta)
 
