@@ -85,9 +85,7 @@ def diff(
         raise typer.Exit(1)
 
 
-def _replayed(
-    inputs: list[Path], specs: list[str], free_inference: FreeInference, quiet: bool
-) -> list[Report]:
+def _replayed(inputs: list[Path], specs: list[str], free_inference: FreeInference, quiet: bool) -> list[Report]:
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.model.errors import UsageError
 

@@ -40,9 +40,7 @@ def versions() -> list[str]:
     ]
 
 
-def prefer_avx2_sort(
-    environ: MutableMapping[str, str] = os.environ, cpuinfo: Path = Path("/proc/cpuinfo")
-) -> None:
+def prefer_avx2_sort(environ: MutableMapping[str, str] = os.environ, cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
     """Make numpy sort with AVX2 where AVX-512 is slower: AMD family 25 (Zen 4), where it loses by a factor
     of 5.
 
@@ -52,9 +50,7 @@ def prefer_avx2_sort(
         return
     try:
         with cpuinfo.open() as stream:
-            text = stream.read(
-                4096
-            )  # the first processor: the kernel prints the next ones only when they are read
+            text = stream.read(4096)  # the first processor: the kernel prints the next ones only when they are read
     except OSError:
         return
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

@@ -1,8 +1,8 @@
 """``swaptrace``: the commands, and the one place where errors become lines on stderr and exit codes.
 
 Exit codes: 0 done; 1 a check said no (``diff --fail-on``, ``validate``); 2 usage; 3 input unreadable,
-corrupt or newer; 4 capability missing; 5 permission; 70 a bug in swaptrace; 130 interrupted; 141 the reader
-of stdout went away.
+corrupt or newer; 4 capability missing, or too little memory; 5 permission, or an output that cannot be written;
+70 a bug in swaptrace; 130 interrupted; 141 the reader of stdout went away.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from swaptrace.cli import diff, info, policies, record, replay, report, schema, validate
 from swaptrace.cli.machine import prefer_avx2_sort, versions
-from swaptrace.model.errors import InputError, PermissionDenied, SwaptraceError
+from swaptrace.model.errors import InputError, PermissionDenied, SpaceError, SwaptraceError
 
 __all__ = ["app", "run"]
 
@@ -50,6 +50,12 @@ class _Commands(TyperGroup):
                 raise
             except OSError as error:
                 raise InputError(_text(error)) from error
+            except MemoryError as error:
+                raise SpaceError(
+                    "out of memory.",
+                    f"{_first_line(error) or 'An allocation failed'}.",
+                    "Give the policy a smaller device or buffer, or take a machine with more memory.",
+                ) from error
         except SwaptraceError as error:
             _traceback(debug)
             print("\n".join(error.lines()), file=sys.stderr)
@@ -62,12 +68,13 @@ class _Commands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(_SIGPIPE) from error
         except Exception as error:
-            if debug or isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
+            if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
                 raise  # typer's own: usage errors and exits
+            _traceback(debug)
             lines = SwaptraceError(
-                f"internal error: {type(error).__name__}: {error}",
-                "This is a bug in swaptrace, not in your input.",
-                "Run the same command with --debug and report what it prints.",
+                f"internal error: {type(error).__name__}: {_first_line(error)}",
+                "This is a bug in swaptrace, whatever your input is: please report it.",
+                "A report needs the output of this command with --debug, and of: swaptrace --version",
             ).lines()
             print("\n".join(lines), file=sys.stderr)
             raise typer.Exit(_BUG) from error
@@ -81,8 +88,11 @@ def _traceback(wanted: bool) -> None:
 
 
 def _text(error: OSError) -> str:
-    first = str(error).partition("\n")[0]
-    return f"{error.filename}: {error.strerror}." if error.filename else f"{first}."
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{_first_line(error)}."
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _version(wanted: bool) -> None:

@@ -44,9 +44,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
 Policies = Annotated[
     list[str] | None,
-    typer.Option(
-        "-p", "--policy", metavar="SPEC", help="A policy: a name, or layout+stage:key=value+... Repeatable."
-    ),
+    typer.Option("-p", "--policy", metavar="SPEC", help="A policy: a name, or layout+stage:key=value+... Repeatable."),
 ]
 Metrics = Annotated[
     list[str] | None,

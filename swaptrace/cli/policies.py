@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 @_group.command("list")
 def list_(json: Json = False) -> None:
-    """List the named policies, what each is in a line, and what a trace must show for it."""
+    """List the named policies.
+
+    What each is in a line, and what a trace must show for it.
+    """
     from swaptrace.policies.registry import catalogue
     from swaptrace.render.policies import json_policies, text_policies
 
@@ -32,7 +35,10 @@ def explain(
     name: Annotated[str, typer.Argument(metavar="SPEC", help="A policy: a name or a composition.")],
     json: Json = False,
 ) -> None:
-    """Explain a policy: state per slot, lookups per event, parameters, assumptions, references."""
+    """Explain a policy.
+
+    Parameters, state per slot, lookups per event, assumptions, references, rules.
+    """
     from swaptrace.policies.registry import resolve
     from swaptrace.render.policies import json_policy, text_policy
 

@@ -56,7 +56,9 @@ class RecordCommand(TyperCommand):
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command("record", cls=RecordCommand, help=_HELP)(record)
+    app.command("record", cls=RecordCommand, help=_HELP, short_help="Record this machine's swap events, or import.")(
+        record
+    )
 
 
 def record(
@@ -64,8 +66,10 @@ def record(
     *,
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Recordings to import.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The trace to write.")] = None,
-    duration: Annotated[str | None, typer.Option(help="Stop after this time (30, 5min).")] = None,
-    cgroup: Annotated[str | None, typer.Option(help="Memory cgroup in which CMD runs.")] = None,
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this time: 30 (seconds), 5min.")
+    ] = None,
+    cgroup: Annotated[str | None, typer.Option(help="Memory cgroup in which CMD runs, as /sys/fs/cgroup/app.")] = None,
     backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
     buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
     owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,

@@ -23,9 +23,7 @@ def resolve_all(specs: Sequence[str]) -> list[Policy]:
 
     twice = {spec for spec in specs if list(specs).count(spec) > 1}
     if twice:
-        raise UsageError(
-            f"policy {min(twice)!r} is given twice.", "Its reports would be equal: replay is exact."
-        )
+        raise UsageError(f"policy {min(twice)!r} is given twice.", "Its reports would be equal: replay is exact.")
     return [resolve(spec) for spec in specs]
 
 

@@ -180,7 +180,7 @@ def _explain(
             "The numbers of memcg items are unknown without /proc/vmstat: zero and zswap events are missing."
         )
     if not has[RawKind.PAGE_ALLOC]:
-        findings.notes.append("Without kmem:mm_page_alloc no swap_out has an owner.")
+        findings.notes.append("Without kmem:mm_page_alloc no swap_out has an owner: record it with --owner.")
     if findings.lost:
         findings.notes.append("Events were lost: bios without their write_folio count as writebacks, and the reverse.")
 

@@ -1,7 +1,8 @@
 """Errors a user sees: what happened, why, and what to do next, with a documented exit code.
 
 Every error that is meant for a user is a :class:`SwaptraceError`; the command line prints its three lines and
-exits with its code. Anything else that escapes is a bug and keeps its traceback.
+exits with its code. Anything else that escapes is a bug in swaptrace: the command line says so in three lines, too,
+with how to report it, and exits with 70; ``--debug`` prints the traceback of either kind before the lines.
 """
 
 from __future__ import annotations
@@ -71,9 +72,12 @@ def closest(word: str, known: Iterable[str]) -> str:
 
     >>> closest("bufer", ["buffer", "erase"])
     "did you mean 'buffer'?"
+    >>> closest("VSWAP-V6", ["vswap-v6"])
+    "did you mean 'vswap-v6'?"
     >>> closest("zzz", ["buffer", "erase"])
     'known: buffer, erase'
     """
     names = sorted(known)
-    match = get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {match[0]!r}?" if match else "known: " + ", ".join(names)
+    plain = {name.lower(): name for name in names}
+    match = get_close_matches(word.lower(), plain, n=1, cutoff=0.5)
+    return f"did you mean {plain[match[0]]!r}?" if match else "known: " + ", ".join(names)

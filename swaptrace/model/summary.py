@@ -16,6 +16,7 @@ __all__ = ["QUANTILES", "LogHistogram", "Summary", "Timeline", "summarize"]
 
 QUANTILES = (0.10, 0.50, 0.90, 0.99)
 _COLUMNS = ("ts", "kind", "backend", "owner_tgid", "memcg", "swap_type", "slot", "shmem", "order")
+_TYPE_SHIFT = 48  # a key is swap_type << 48 | slot
 _I64 = NDArray[np.int64]
 
 
@@ -85,9 +86,9 @@ class Summary:
     orders: Counter[int] = field(default_factory=Counter)  # pages swapped out by folio order
     shmem: int = 0  # shmem pages swapped out
     until_read: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the first swap-in of the slot
-    lifetime: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the free or rewrite of the slot
+    lifetime: LogHistogram = field(default_factory=LogHistogram)  # swap-out to the free, rewrite or swapoff of the slot
     timeline: Timeline = field(default_factory=Timeline)  # swap-outs
-    live_end: int = 0  # slots written and neither freed nor rewritten at the end
+    live_end: int = 0  # slots written and not freed at the end, of areas that are still on
 
     @property
     def span_ns(self) -> int:
@@ -100,10 +101,7 @@ class Summary:
 
 
 def summarize(trace: Trace) -> Summary:
-    """Read ``trace`` and return its :class:`Summary`; raises what :meth:`Trace.batches` raises.
-
-    A swapoff ends no lifetime here: what it leaves counts as in use.
-    """
+    """Read ``trace`` and return its :class:`Summary`; raises what :meth:`Trace.batches` raises."""
     out = Summary(events=trace.rows)
     since = _Since()
     for batch in trace.batches(_COLUMNS):
@@ -123,8 +121,15 @@ def summarize(trace: Trace) -> Summary:
         out.timeline.add(ts[written])
         slot = batch["slot"]
         keyed = (slot >= 0) & (written | (kind == Kind.SWAP_IN) | (kind == Kind.SLOT_FREE))
-        key = batch["swap_type"].astype(np.int64) << 48 | slot
-        since.feed(key[keyed], ts[keyed], kind[keyed], out)
+        key = batch["swap_type"].astype(np.int64) << _TYPE_SHIFT | slot
+        begin = 0
+        for at in np.flatnonzero(kind == Kind.SWAPOFF).tolist():  # a handful in any recording
+            part = begin + np.flatnonzero(keyed[begin:at])
+            since.feed(key[part], ts[part], kind[part], out)
+            since.swapoff(int(batch["swap_type"][at]), int(ts[at]), out)
+            begin = at
+        part = begin + np.flatnonzero(keyed[begin:])
+        since.feed(key[part], ts[part], kind[part], out)
     for codes, words in trace.comms():
         named, events = np.unique(codes[codes >= 0], return_counts=True)
         out.comms.update({words[code]: count for code, count in zip(named.tolist(), events.tolist(), strict=True)})
@@ -154,6 +159,12 @@ class _Since:
     @property
     def live(self) -> int:
         return len(self._key)
+
+    def swapoff(self, swap_type: int, now: int, out: Summary) -> None:
+        """End the lifetime of every live slot of ``swap_type``."""
+        gone = self._key >> _TYPE_SHIFT == swap_type
+        out.lifetime.add(now - self._ts[gone])
+        self._key, self._ts, self._read = self._key[~gone], self._ts[~gone], self._read[~gone]
 
     def feed(self, key: _I64, ts: _I64, kind: NDArray[np.uint8], out: Summary) -> None:
         """Add the intervals that end in this batch to the histograms of ``out``."""

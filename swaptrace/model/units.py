@@ -21,14 +21,16 @@ def _split(text: str, what: str, units: dict[str, int]) -> tuple[float, str]:
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z%]*)\s*", text)
     if match is None:
         raise UsageError(
-            f"{text!r} is not a {what}.", "A number and a unit are expected.", f"Units: {', '.join(units)}."
+            f"{text!r} is not a {what}.", "Expected: digits, a decimal point, a unit.", f"Units: {', '.join(units)}."
         )
     return float(match[1]), match[2]
 
 
 def _scaled(text: str, what: str, units: dict[str, int], unit: str, number: float) -> int:
     if unit not in units:
-        raise UsageError(f"{text!r}: unknown unit {unit!r} of a {what}.", f"{closest(unit, units)}")
+        raise UsageError(
+            f"{text!r}: unknown unit {unit!r} of a {what}.", closest(unit, units), f"Units: {', '.join(units)}."
+        )
     return round(number * units[unit])
 
 
@@ -50,7 +52,9 @@ def parse_share(text: str) -> float:
     """
     number, unit = _split(text, "share", {"%": 1})
     if unit not in ("", "%"):
-        raise UsageError(f"{text!r}: unknown unit {unit!r} of a share.", "Write 7% or 0.07.")
+        raise UsageError(
+            f"{text!r}: unknown unit {unit!r} of a share.", "A share has no unit but %.", "Write 7% or 0.07."
+        )
     return number / 100 if unit == "%" else number
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import sys
+import re
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
 from swaptrace.model.component import Component, Layout, Stage
@@ -14,6 +15,8 @@ from swaptrace.policies.info import ParamInfo, PolicyInfo
 __all__ = ["Part", "Policy"]
 
 C = TypeVar("C", bound=Component)
+_MODULE = re.compile(r":mod:`(swaptrace\.[\w.]+)`")
+_ROLE = re.compile(r":(?:class|func|meth):`~?(?:\w+\.)*(\w+)`")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Policy:
                 for part in self.parts
                 for p in part.kind.params
             ),
-            rules=tuple((part.kind.name, _rule(part.kind)) for part in self.parts),
+            rules=_rules(self.parts),
         )
 
 
@@ -100,6 +103,19 @@ def _unique(texts: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _rule(kind: type[Any]) -> str:
-    """Return the rule of a component: the docstring of the module that holds it."""
-    return inspect.cleandoc(sys.modules[kind.__module__].__doc__ or kind.__doc__ or "")
+def _rules(parts: tuple[Part[Any], ...]) -> tuple[tuple[str, str], ...]:
+    """Return the rule of each part: the docstring of its module; behind them those of the modules that they name."""
+    waiting = [(part.kind.name, part.kind.__module__) for part in parts]
+    rules: dict[str, tuple[str, str]] = {}
+    while waiting:
+        title, module = waiting.pop(0)
+        if module in rules:
+            continue
+        text = inspect.cleandoc(import_module(module).__doc__ or "")
+        waiting += [(name.removeprefix("swaptrace."), name) for name in _MODULE.findall(text)]
+        rules[module] = title, _ROLE.sub(r"\1", _MODULE.sub(_short, text))
+    return tuple(rules.values())
+
+
+def _short(reference: re.Match[str]) -> str:
+    return reference[1].removeprefix("swaptrace.")

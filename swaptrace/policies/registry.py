@@ -36,6 +36,11 @@ def resolve(spec: str) -> Policy:
     for stage, params in rest:
         if stage in seen:
             raise UsageError(f"{spec}: stage {stage!r} is given twice.", "", "Give its parameters once.")
+        placing = sorted(PLACEMENTS & {stage, *seen})
+        if len(placing) > 1:
+            raise UsageError(
+                f"{spec}: {' and '.join(placing)} at once.", "Both place pages on the device.", "Choose one of them."
+            )
         seen.add(stage)
         policy = _with_stage(policy, stage, params, spec)
     policy = _named(policy, spec)
@@ -46,13 +51,22 @@ def resolve(spec: str) -> Policy:
 
 
 def _token(text: str, spec: str) -> tuple[str, dict[str, str]]:
-    name, _, tail = text.strip().partition(":")
+    name, colon, tail = text.partition(":")
+    name = name.strip()
+    if not name:
+        raise UsageError(
+            f"{spec!r} is not a policy.",
+            "It is empty, or one of its parts is.",
+            "Write LAYOUT+STAGE:KEY=VALUE, as in vswap-v6+dedup; see: swaptrace policies list",
+        )
     params: dict[str, str] = {}
-    for item in tail.split(",") if tail else ():
-        key, equals, value = item.partition("=")
-        if not equals or not key or not value:
+    for item in tail.split(",") if colon else ():
+        key, _, value = (word.strip() for word in item.partition("="))
+        if not key or not value:
             raise UsageError(f"{spec}: {item!r} is not key=value.", "", "For example: flash-vswap:buffer=8MiB")
-        params[key.strip()] = value.strip()
+        if key in params:
+            raise UsageError(f"{spec}: {key!r} is given twice.", f"{params[key]} and {value}.", "Give it once.")
+        params[key] = value
     return name, params
 
 
@@ -116,11 +130,17 @@ def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) ->
             )
     names = [part.kind.name for part in policy.path]
     recorded = policy.layout.kind.name == "recorded"
-    if (recorded and stage not in names) or (not recorded and stage == "device"):
+    if recorded and stage not in names:
         raise UsageError(
             f"{spec}: {stage!r} cannot act here.",
-            "as-recorded replays the recorded traffic itself; other policies decide it anew.",
-            _LIST,
+            "as-recorded replays the recorded traffic itself: nothing stands before the device.",
+            f"Put it on a layout that decides the traffic anew: swap-table+{stage}",
+        )
+    if not recorded and stage == "device":
+        raise UsageError(
+            f"{spec}: {stage!r} cannot act here.",
+            f"It passes on the recorded traffic, and {policy.layout.kind.name} decides the traffic anew.",
+            "Leave it out, or take as-recorded.",
         )
     path: list[Part[Stage]] = list(policy.path)
     if stage in names:

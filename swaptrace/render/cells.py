@@ -37,8 +37,10 @@ def delta_cell(row: Row) -> str:
 
 
 def range_cell(row: Row) -> str:
-    """Return the range of a modelled delta as ``[-0.8%,+3.2%]``, or nothing."""
-    return "" if row.low is None or row.high is None else f"[{bound(row.low)},{bound(row.high)}]"
+    """Return the range of a modelled delta as ``[-0.8%,+3.2%]``, or nothing: unknown, or equal at all costs."""
+    if row.low is None or row.high is None or row.low == row.high == 0:
+        return ""
+    return f"[{bound(row.low)},{bound(row.high)}]"
 
 
 def row_cells(rows: Sequence[Row]) -> Cells:

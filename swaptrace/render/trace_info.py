@@ -105,7 +105,7 @@ def _lifetimes(found: Summary) -> list[str]:
         return [label, number(histogram.count), *(_time(histogram.quantile(q)) for q in QUANTILES)]
 
     measured = [
-        row("swap-out to free or rewrite", found.lifetime),
+        row("swap-out to free, rewrite or swapoff", found.lifetime),
         row("swap-out to first read", found.until_read),
     ]
     rows = [cells for cells in measured if cells[1] != "0"]

@@ -30,7 +30,7 @@ REPLAY_ROWS = 1 << 16  # events per batch: its arrays stay in the second-level c
 _HOW = {
     Capability.HASH: (
         "page hashes",
-        "Record with a recorder that hashes pages, or import a recording with the column hash.",
+        "swaptrace cannot hash pages itself yet: import Parquet with the column hash (swaptrace schema events).",
     ),
     Capability.SLOT: (
         "swap slots",

@@ -29,6 +29,8 @@ def test_help_imports_nothing_heavy() -> None:
 def test_every_command_has_a_whole_line_in_the_help() -> None:
     result = swaptrace("--help")
     commands = result.stdout.partition("Commands:")[2]
+    assert "..." not in commands
+    assert "..." not in swaptrace("policies", "--help").stdout.partition("Commands:")[2]
     for name in ("record", "info", "validate", "replay", "report", "diff", "schema", "policies"):
         assert f"\n  {name} " in commands
 

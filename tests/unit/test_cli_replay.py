@@ -20,7 +20,7 @@ from swaptrace.model.trace import Trace
 from tests.reports import report
 from tests.traces import story, write_trace
 
-REQUESTS = {"swap-table": 100, "vswap-v6": 150, "needs-hash": 0, "interrupted": 0, "buggy": 0}
+REQUESTS = {"swap-table": 100, "vswap-v6": 150, "needs-hash": 0, "interrupted": 0, "buggy": 0, "huge": 0}
 
 
 def _resolve(spec: str) -> SimpleNamespace:
@@ -38,6 +38,8 @@ def _replay(trace: Trace, policies: Sequence[Any], *, free_inference: str, comma
             raise KeyboardInterrupt
         if policy.spec == "buggy":
             raise ZeroDivisionError("boom")
+        if policy.spec == "huge":
+            raise MemoryError("Unable to allocate 93 GiB")
         figures = {"trace.events": trace.rows, "write.requests": REQUESTS[policy.spec]}
         one = report(policy.spec, figures, name=trace.path.name, sha256=trace.meta.digest)
         out.append(replace(one, command=command, options={"free_inference": free_inference}))
@@ -194,3 +196,19 @@ def test_an_unwritable_folder_is_exit_5_and_leaves_no_temporary(run: Callable[..
     assert code == 5
     assert "cannot write into file/out." in err
     assert sorted(path.name for path in Path().iterdir()) == ["file", "launch.parquet", "other.parquet"]
+
+
+def test_a_bug_says_how_to_report_it_and_debug_adds_its_traceback(run: Callable[..., Any]) -> None:
+    code, out, err = run("replay", "launch.parquet", "-p", "buggy")
+    assert (code, out, len(err.splitlines())) == (70, "", 3)
+    assert "--debug" in err
+    assert "swaptrace --version" in err
+    code, _, debugged = run("replay", "launch.parquet", "-p", "buggy", "--debug")
+    assert code == 70
+    assert debugged.startswith("Traceback (most recent call last)")
+    assert debugged.endswith(err)
+
+
+def test_too_little_memory_is_no_bug(run: Callable[..., Any]) -> None:
+    code, _, err = run("replay", "launch.parquet", "-p", "huge")
+    assert (code, err.splitlines()[:2]) == (4, ["swaptrace: out of memory.", "  Unable to allocate 93 GiB."])

@@ -23,11 +23,16 @@ def twin(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], int]:
     unread: set[int] = set()
     lifetimes, reads = [], []
     for row in rows:
-        slot, now = row["slot"], row["ts"]
+        slot, now = row["swap_type"] << 48 | row.get("slot", 0), row["ts"]
         if row["kind"] == Kind.SWAP_IN:
             if slot in unread:
                 reads.append(now - since[slot])
                 unread.discard(slot)
+            continue
+        if row["kind"] == Kind.SWAPOFF:
+            ended = [key for key in since if key >> 48 == row["swap_type"]]
+            lifetimes += [now - since.pop(key) for key in ended]
+            unread.difference_update(ended)
             continue
         if slot in since:
             lifetimes.append(now - since.pop(slot))
@@ -38,20 +43,20 @@ def twin(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], int]:
     return lifetimes, reads, len(since)
 
 
-KINDS = st.sampled_from([Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE])
+KINDS = st.sampled_from([Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE, Kind.SWAPOFF])
 
 
 @given(
-    st.lists(st.tuples(KINDS, st.integers(1, 4), st.integers(0, 9)), min_size=1, max_size=60),
+    st.lists(st.tuples(KINDS, st.integers(0, 1), st.integers(1, 4), st.integers(0, 9)), min_size=1, max_size=60),
     st.integers(1, 9),
 )
 def test_lifetimes_equal_the_twin_however_the_stream_is_cut(
-    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[Kind, int, int]], cut: int
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[Kind, int, int, int]], cut: int
 ) -> None:
-    ts = np.cumsum([wait for _, _, wait in events])
+    ts = np.cumsum([wait for *_, wait in events])
     rows: list[dict[str, Any]] = [
-        {"ts": int(now), "kind": kind, "slot": slot, "swap_type": 0}
-        for now, (kind, slot, _) in zip(ts, events, strict=True)
+        {"ts": int(now), "kind": kind, "swap_type": area, **({} if kind == Kind.SWAPOFF else {"slot": slot})}
+        for now, (kind, area, slot, _) in zip(ts, events, strict=True)
     ]
     trace = Trace(write_trace(tmp_path_factory.mktemp("t") / "t.parquet", rows))
     batches = trace.batches

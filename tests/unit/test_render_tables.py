@@ -165,3 +165,13 @@ def test_the_reproduce_command_pastes_into_a_shell(width: int) -> None:
 def test_the_diff_names_the_trace_as_it_was_typed() -> None:
     diffs = compare(report("a", {NS: 1.0}), [report("b", {NS: 1.0})])
     assert text_diff(diffs, trace="traces/l.parquet").endswith("reproduce: swaptrace diff traces/l.parquet -p a -p b\n")
+
+
+def test_a_modelled_figure_that_does_not_change_has_no_range() -> None:
+    same, other = ranged(NS, 50, 100, 200), ranged("cost.free_ns.mean", 1, 2, 4)
+    base = report("a", {NS: same, "cost.free_ns.mean": other})
+    test = report("b", {NS: same, "cost.free_ns.mean": ranged("cost.free_ns.mean", 2, 3, 8)})
+    for text in (text_diff(compare(base, [test])), mail_diff(compare(base, [test]))):
+        unchanged, changed = (next(x for x in text.splitlines() if name in x) for name in (NS, "free_ns"))
+        assert "[" not in unchanged
+        assert "[+50%,+100%]" in changed

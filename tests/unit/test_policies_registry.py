@@ -1,0 +1,67 @@
+"""The grammar of policies: what is refused, and whether the message helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from swaptrace.model.errors import UsageError
+from swaptrace.policies.catalogue import NAMED
+from swaptrace.policies.registry import resolve
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("vswap-v7", "did you mean 'vswap-v6'?"),
+        ("VSWAP-V6", "did you mean 'vswap-v6'?"),
+        ("swaptable", "did you mean 'swap-table'?"),
+        ("vswap_table", "did you mean 'vswap-table'?"),
+        ("flash-vwsap", "did you mean 'flash-vswap'?"),
+        ("vswap-v6,dedup", "did you mean 'vswap-v6+dedup'?"),
+        ("vswap-v6+dedupe", "did you mean 'dedup'?"),
+        ("vswap-v6+Flash", "did you mean 'flash'?"),
+        ("vswap-v6+swap-table", "It is a policy"),
+        ("dedup", "vswap-v6+dedup"),
+        ("vswap-v6+flash:bufer=8MiB", "did you mean 'buffer'?"),
+        ("flash-vswap:bufer=8MiB", "did you mean 'buffer'?"),
+        ("flash-vswap:erase=1MiB", "+ftl:erase=1MiB"),
+        ("vswap-v6+flash:buffer=8MB", "did you mean 'MiB'?"),
+        ("vswap-v6+flash:buffer=8", "4 KiB pages"),
+        ("vswap-v6+flash:buffer=x", "is not a size"),
+        ("vswap-v6+flash:buffer=-1MiB", "is not a size"),
+        ("vswap-v6+ftl:op=7pct", "Write 7% or 0.07."),
+        ("swap-table:phase=4", "did you mean 'p4'?"),
+        ("vswap-v6+dedup:scope=devce", "did you mean 'device'?"),
+        ("vswap-v6+dedup:index=loose", "known: strict"),
+        ("swap-table:size=5", "cannot act"),
+        ("vswap-v6+flash:buffer=4MiB,buffer=8MiB", "'buffer' is given twice"),
+        ("vswap-v6+dedup+dedup", "stage 'dedup' is given twice"),
+        ("vswap-v6+slots+flash", "flash and slots at once"),
+        ("vswap-v6:dedup", "'dedup' is not key=value"),
+        ("vswap-v6+dedup:", "is not key=value"),
+        ("", "It is empty"),
+        ("vswap-v6+", "one of its parts is"),
+        ("+dedup", "one of its parts is"),
+        ("as-recorded+dedup", "swap-table+dedup"),
+        ("vswap-v6+device", "take as-recorded"),
+    ],
+)
+def test_a_spec_that_cannot_be_meant_is_refused_with_help(spec: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(spec)
+    assert says in "\n".join(caught.value.lines())
+    assert len(caught.value.lines()) <= 3
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_rule_that_a_rule_refers_to_is_told(name: str) -> None:
+    rules = dict(resolve(name).info.rules)
+    text = "\n".join(rules.values())
+    assert ":mod:" not in text
+    assert ":class:" not in text
+    assert "kernels.ftl" in rules["ftl"]  # "the rule of kernels.ftl": it stands below
+    assert "greedy" in rules["kernels.ftl"].lower()
+
+
+def test_blanks_around_the_parts_do_not_matter() -> None:
+    assert resolve(" vswap-v6 + dedup : scope = device ").spec == resolve("vswap-v6+dedup:scope=device").spec
