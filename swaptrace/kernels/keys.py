@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.tables import Bools, Ints, readable
 
 __all__ = ["KeyTable"]
 
@@ -22,6 +27,11 @@ class KeyTable:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def keys(self, number: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
+        """Return the keys (uint64[n]) that have these numbers."""
+        keys: NDArray[np.uint64] = self._keys[number]
+        return keys
+
     def wants_rebuild(self, more: int) -> bool:
         """Whether ``more`` keys would fill the table beyond half, where probing gets slow."""
         if 2 * (self._used_at_most + more) > len(self._keys):
@@ -31,11 +41,16 @@ class KeyTable:
     def number(self, key: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return int64 numbers of ``key`` (uint64[n], repeats allowed), entering new ones.
 
-        All keys probe in step: those at a vacant place all write it, the one that stays there owns it, and the
-        others see at the next look that they have to go on.
+        With a compiler, they probe one by one. Without, all probe in step: those at a vacant place all write it, the
+        one that stays there owns it, and the others see at the next look that they have to go on.
         """
-        mask = len(self._keys) - 1
         place = ((key * _GOLDEN) >> np.uint64(64 - self._bits)).astype(np.int64)
+        if engine_name() == "numba":
+            # the loop compares only: signed numbers mean the same to it
+            found = readable(key.view(np.int64), np.int64)
+            self._used_at_most += int(_probe(found, self._keys.view(np.int64), self._taken, place))
+            return place
+        mask = len(self._keys) - 1
         pending = np.arange(len(key))
         while len(pending):
             at = place[pending]
@@ -64,3 +79,21 @@ class KeyTable:
         moved = np.full(length, -1, np.int64)
         moved[old] = self.number(keys)
         return moved
+
+
+@loop
+def _probe(keys: Ints, table: Ints, taken: Bools, place: Ints) -> Any:
+    """Move each key's ``place`` on to where it is or can be entered; return how many were entered."""
+    entered = 0
+    mask = len(table) - 1
+    for i in range(len(keys)):
+        key = keys[i]
+        at = place[i]
+        while taken[at] and table[at] != key:
+            at = (at + 1) & mask
+        if not taken[at]:
+            taken[at] = True
+            table[at] = key
+            entered += 1
+        place[i] = at
+    return entered

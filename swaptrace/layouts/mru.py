@@ -23,16 +23,26 @@ class LookupCache:
     def hits(self, ops: Ops) -> NDArray[np.bool_]:
         """Return for each op whether its CPU's cache holds its cluster. Later pages of a folio do not ask."""
         assert ops.entry is not None
-        asks = np.flatnonzero(ops.sub == 0)
-        cpu, key = ops.cpu[asks], ops.entry[asks] >> ENTRY_BITS
-        order = np.argsort(cpu, kind="stable")  # a radix sort for 16-bit numbers
-        cpu, key = cpu[order], key[order]
-        begins = np.ones(len(asks), np.bool_)
-        begins[1:] = cpu[1:] != cpu[:-1]
-        before = np.empty(len(asks), np.int64)
-        before[1:] = key[:-1]
-        before[begins] = self._latest[cpu[begins]]
-        self._latest[cpu] = key  # in time order on each CPU: its last one stays
+        asks = np.flatnonzero(ops.sub == 0) if ops.sub.any() else None
+        cpu, entry = (ops.cpu, ops.entry) if asks is None else (ops.cpu[asks], ops.entry[asks])
+        if len(cpu) == 0:
+            return np.zeros(len(ops), np.bool_)
+        key = entry >> ENTRY_BITS
+        hit = np.empty(len(key), np.bool_)
+        np.equal(key[1:], key[:-1], out=hit[1:])
+        # Within a run of one CPU the cached cluster is that of the op before; only its first op needs a look.
+        starts = np.append(0, np.flatnonzero(cpu[1:] != cpu[:-1]) + 1)
+        on, left = cpu[starts], key[np.append(starts[1:], len(key)) - 1]
+        order = np.argsort(on, kind="stable")
+        on, left = on[order], left[order]
+        before = np.empty(len(on), np.int64)
+        before[1:] = left[:-1]
+        first = np.append(True, on[1:] != on[:-1])
+        before[first] = self._latest[on[first]]
+        self._latest[on] = left  # in time order on each CPU: its last one stays
+        hit[starts[order]] = key[starts[order]] == before
+        if asks is None:
+            return hit
         hits = np.zeros(len(ops), np.bool_)
-        hits[asks[order]] = key == before
+        hits[asks] = hit
         return hits

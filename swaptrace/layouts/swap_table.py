@@ -29,7 +29,7 @@ import numpy as np
 
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.tables import grown
-from swaptrace.layouts.charges import charge_pages
+from swaptrace.layouts.charges import OP_BITS, classes_of
 from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
@@ -126,26 +126,23 @@ class SwapTable(Layout):
         change = ops.new | (ops.op == Op.FREE)
         at = np.flatnonzero(change)
         slots, used = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
-        entry = np.full(len(ops), -1, np.int64)
-        entry[at] = slots
         self._slot = grown(self._slot, int(ops.handle.max()) + 1, -1)
-        rest = np.flatnonzero(~change)
-        entry[rest] = np.where(ops.birth[rest] >= 0, entry[ops.birth[rest]], self._slot[ops.handle[rest]])
+        ops.entry = ops.since_birth(slots, at, self._slot)
         self._slot[ops.handle[at]] = slots
-        ops.entry = entry
-        self._used = np.zeros(len(ops), np.int64)
+        self._used = np.zeros(len(ops), np.int8)
         self._used[at] = used
 
     def feed(self, ops: Ops) -> None:
         """Charge walks, lines and metadata."""
         ledger = self._ledger
-        live = ops.new.astype(np.int64) - (ops.op == Op.FREE)
-        ledger.hold(VIRTUAL, live)
-        ledger.hold("slots.physical", live)
-        ledger.hold(METADATA, self._used * self._phase.used_cluster)
+        ledger.hold(VIRTUAL, ops.lives)
+        ledger.hold("slots.physical", ops.lives)
+        ledger.hold(METADATA, self._used, self._phase.used_cluster)
         self._hold_idle(ops)
-        new = ops.new.astype(np.int64)
-        charge_pages(ledger, ops, self._walks[new, ops.op], self._lines[new, ops.op])
+        code = ops.op | (ops.new.view(np.uint8) << np.uint8(OP_BITS))
+        classes = classes_of(ops, code, OP_BITS + 1)
+        new = classes.code >> OP_BITS
+        classes.charge(ledger, self._walks[new, classes.op], self._lines[new, classes.op])
 
     def _hold_idle(self, ops: Ops) -> None:
         """Count slots whose page is elsewhere: zero, same-filled, shared, or waiting in a buffer."""
@@ -157,7 +154,7 @@ class SwapTable(Layout):
             return
         self._idle = grown(self._idle, int(ops.handle.max()) + 1, False)
         ends = np.flatnonzero((out & ~ops.new) | (ops.op == Op.FREE))
-        change = idle.astype(np.int64)
+        change = idle.astype(np.int8)
         change[ends] -= ops.before(idle, self._idle, ends)
         outs = np.flatnonzero(out)
         self._idle[ops.handle[outs]] = idle[outs]

@@ -26,27 +26,26 @@ class VirtualSpace:
     def __init__(self) -> None:
         self._clusters = VirtualClusters(1 << 16)
         self._entry = np.full(0, -1, np.int64)  # by handle
-        self.change = np.empty(0, np.int64)  # per op of this batch: clusters allocated or freed
-        self.levels = np.empty(0, np.int64)  # per op: xarray nodes on the way to a cluster
+        self.change = np.empty(0, np.int8)  # per op of this batch: clusters allocated or freed
+        self.levels = np.empty(0, np.uint8)  # per op: xarray nodes on the way to a cluster
 
     def enter(self, ops: Ops) -> None:
         """Set ``ops.entry``: the entry of each op's object."""
-        n = len(ops)
         at = np.flatnonzero(ops.new | (ops.op == Op.FREE))
         before = self._clusters.allocated
         key, position, change = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
-        entry = np.full(n, -1, np.int64)
-        entry[at] = (key << ENTRY_BITS) | position
         self._entry = grown(self._entry, int(ops.handle.max()) + 1, -1)
-        rest = np.flatnonzero(~(ops.new | (ops.op == Op.FREE)))
-        birth = ops.birth[rest]
-        entry[rest] = np.where(birth >= 0, entry[birth], self._entry[ops.handle[rest]])
-        ops.entry = entry
-        self.change = np.zeros(n, np.int64)
+        key <<= ENTRY_BITS
+        key |= position
+        ops.entry = ops.since_birth(key, at, self._entry)
+        self.change = np.zeros(len(ops), np.int8)
         self.change[at] = change
-        allocated = np.cumsum(self.change) + before
-        low, high = (int(level) + 1 for level in np.searchsorted(_FULL_LEVELS, [allocated.min(), allocated.max()]))
-        self.levels = np.full(n, low) if low == high else np.searchsorted(_FULL_LEVELS, allocated) + 1
+        allocated = np.cumsum(change, dtype=np.int64) + before  # after each of the ops `at`
+        low, high = min(before, allocated.min(initial=before)), max(before, allocated.max(initial=before))
+        low, high = (int(level) + 1 for level in np.searchsorted(_FULL_LEVELS, [low, high]))
+        self.levels = np.full(len(ops), low, np.uint8)
+        if low != high:
+            self.levels[:] = np.searchsorted(_FULL_LEVELS, np.cumsum(self.change, dtype=np.int64) + before) + 1
 
     def settle(self, ops: Ops) -> None:
         """End the batch: remember the entries of its new objects."""
@@ -55,7 +54,7 @@ class VirtualSpace:
         self._entry[ops.handle[born]] = ops.entry[born]
 
     def entries_of(self, ops: Ops, handle: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the entries that the objects ``handle`` have at the ops ``at`` of this batch (before :meth:`settle`)."""
+        """Return the entries that the objects ``handle`` have at the ops ``at``, before :meth:`settle`."""
         assert ops.entry is not None
         shift = np.uint64(max(1, (len(ops) - 1).bit_length()))
         born = np.flatnonzero(ops.new)

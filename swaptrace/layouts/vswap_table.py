@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.layouts.charges import charge_pages
+from swaptrace.layouts.charges import OP_BITS, classes_of
 from swaptrace.layouts.moves import MoveCosts, charge_moves
 from swaptrace.layouts.virtual_space import VirtualSpace
 from swaptrace.model.component import Layout, Space
@@ -35,6 +35,8 @@ __all__ = ["VswapTable"]
 _CLUSTER_BYTES = 80 + 4096 + 4096 + 1024 + 9
 _PHYSICAL_HEADER = 48
 _ENTRY = 8
+# Bits of a class: what the prices depend on besides the op.
+_BACKING, _NEW, _TOOK, _GAVE, _LEVELS, _BITS = OP_BITS, OP_BITS + 3, OP_BITS + 4, OP_BITS + 5, OP_BITS + 6, OP_BITS + 9
 
 
 class VswapTable(Layout):
@@ -93,17 +95,23 @@ class VswapTable(Layout):
     def feed(self, ops: Ops) -> None:
         """Charge walks, lines and metadata."""
         ledger, space, placement = self._ledger, self._space, ops.placement
-        ledger.hold(VIRTUAL, ops.new.astype(np.int64) - (ops.op == Op.FREE))
-        ledger.hold(METADATA, space.change * _CLUSTER_BYTES)
-        walks = self._walks[ops.op, ops.backing]
-        lines = self._lines[ops.op, ops.backing] + space.levels + ops.new
+        ledger.hold(VIRTUAL, ops.lives)
+        ledger.hold(METADATA, space.change, _CLUSTER_BYTES)
+        code = ops.op.astype(np.uint16)
+        code |= ops.backing.astype(np.uint16) << np.uint16(_BACKING)
+        code |= ops.new.astype(np.uint16) << np.uint16(_NEW)
+        code |= space.levels.astype(np.uint16) << np.uint16(_LEVELS)
         if placement is not None:
             ledger.hold("slots.physical", placement.slots)
-            ledger.hold(METADATA, placement.clusters * (8 * placement.cluster_slots))
-            took = placement.took & (ops.backing == Backing.DISK)
-            walks += took.astype(np.int64) + placement.gave
-            lines += 2 * (took | placement.gave)
-        charge_pages(ledger, ops, walks, lines)
+            ledger.hold(METADATA, placement.clusters, 8 * placement.cluster_slots)
+            code |= (placement.took & (ops.backing == Backing.DISK)).astype(np.uint16) << np.uint16(_TOOK)
+            code |= placement.gave.astype(np.uint16) << np.uint16(_GAVE)
+        classes = classes_of(ops, code, _BITS)
+        op, backing = classes.op, (classes.code >> _BACKING) & 7
+        new, took, gave = ((classes.code >> bit) & 1 for bit in (_NEW, _TOOK, _GAVE))
+        walks = self._walks[op, backing] + took + gave
+        lines = self._lines[op, backing] + (classes.code >> _LEVELS) + new + 2 * (took | gave)
+        classes.charge(ledger, walks, lines)
         # a walk's fixed lines: the cluster header; per page the virtual table's line, 8-byte entries
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=1, descriptor_bytes=_ENTRY))
         space.settle(ops)

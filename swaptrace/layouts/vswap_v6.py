@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.layouts.charges import charge_pages
+from swaptrace.layouts.charges import OP_BITS, Classes, classes_of
 from swaptrace.layouts.moves import MoveCosts, charge_moves
 from swaptrace.layouts.mru import LookupCache
 from swaptrace.layouts.virtual_space import VirtualSpace
@@ -42,6 +42,11 @@ __all__ = ["VswapV6"]
 
 _DESCRIPTOR = 24
 _CLUSTER_BYTES = {"published": 512 * 24 + 512 // 8, "real": 112 + 512 * 24 + 72 + 72 + 9}
+# Bits of a class: what the prices depend on besides the op.
+_BACKING, _NEW, _STRADDLES, _CACHED = OP_BITS, OP_BITS + 3, OP_BITS + 4, OP_BITS + 5
+_TOOK, _GAVE, _LEVELS, _BITS = OP_BITS + 6, OP_BITS + 7, OP_BITS + 8, OP_BITS + 11
+# By position in the cluster: its descriptor lies in two cache lines.
+_STRADDLING = _DESCRIPTOR * np.arange(512) % 64 > 64 - _DESCRIPTOR
 
 
 class VswapV6(Layout):
@@ -120,28 +125,42 @@ class VswapV6(Layout):
         """Charge walks, lines and metadata."""
         assert ops.entry is not None
         ledger, space, placement = self._ledger, self._space, ops.placement
-        ledger.hold(VIRTUAL, ops.new.astype(np.int64) - (ops.op == Op.FREE))
-        ledger.hold(METADATA, space.change * self._cluster_bytes)
-        walks = self._walks[ops.op, ops.backing]
-        bypass = self._bypass[ops.op]
-        cached = np.zeros(len(ops), np.bool_)
+        ledger.hold(VIRTUAL, ops.lives)
+        ledger.hold(METADATA, space.change, self._cluster_bytes)
+        code = ops.op.astype(np.uint16)
+        for bit, what in (
+            (_BACKING, ops.backing),
+            (_NEW, ops.new),
+            (_STRADDLES, _STRADDLING[ops.entry & 511]),
+            (_LEVELS, space.levels),
+        ):
+            code |= what.astype(np.uint16) << np.uint16(bit)
         if self._cache is not None:
-            cached = self._cache.hits(ops)
-            head = ops.sub == 0
-            asking = np.where(head, walks - bypass, 0)
-            ledger.count("indirection.mru_asked", int(asking.sum()))
-            ledger.count("indirection.mru_hits", int(asking.sum()) - int(np.count_nonzero(head & ~cached)))
-        start = _DESCRIPTOR * (ops.entry & 511) % 64
-        lines = np.where(cached & (bypass == 0), 0, space.levels) + 3 + (start > 64 - _DESCRIPTOR)
-        lines += ops.new | (ops.op == Op.FREE)
+            code |= self._cache.hits(ops).astype(np.uint16) << np.uint16(_CACHED)
         if placement is not None:
             ledger.hold("slots.physical", placement.slots)
-            ledger.hold(METADATA, placement.clusters * (8 * placement.cluster_slots))
-            on_device = (ops.op == Op.IN) & (ops.backing == Backing.DISK)
-            written = placement.took & (ops.backing == Backing.DISK)
-            physical = written | placement.gave | on_device
-            walks = walks + 2 * written + placement.gave + on_device
-            lines += 2 * physical
-        charge_pages(ledger, ops, walks, lines)
+            ledger.hold(METADATA, placement.clusters, 8 * placement.cluster_slots)
+            code |= placement.took.astype(np.uint16) << np.uint16(_TOOK)
+            code |= placement.gave.astype(np.uint16) << np.uint16(_GAVE)
+        self._charge(classes_of(ops, code, _BITS), placement is not None)
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=2, descriptor_bytes=_DESCRIPTOR))
         space.settle(ops)
+
+    def _charge(self, classes: Classes, placed: bool) -> None:
+        """Price the classes of a batch; ``placed`` says whether a stage hands out physical slots."""
+        ledger, code, op = self._ledger, classes.code, classes.op
+        backing, level = (code >> _BACKING) & 7, (code >> _LEVELS) & 7
+        new, straddles, cached, took, gave = ((code >> bit) & 1 for bit in (_NEW, _STRADDLES, _CACHED, _TOOK, _GAVE))
+        walks, bypass = self._walks[op, backing], self._bypass[op]
+        if self._cache is not None:
+            heads = classes.heads
+            asked = int((walks - bypass) @ heads)
+            ledger.count("indirection.mru_asked", asked)
+            ledger.count("indirection.mru_hits", asked - int(heads[cached == 0].sum()))
+        lines = np.where((cached == 1) & (bypass == 0), 0, level) + 3 + straddles + ((new == 1) | (op == Op.FREE))
+        if placed:
+            on_disk = backing == Backing.DISK
+            written, on_device = (took == 1) & on_disk, (op == Op.IN) & on_disk
+            walks = walks + 2 * written + gave + on_device
+            lines += 2 * (written | (gave == 1) | on_device)
+        classes.charge(ledger, walks, lines)

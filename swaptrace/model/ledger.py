@@ -75,7 +75,7 @@ class Ledger:
     def __post_init__(self) -> None:
         self._walks = np.zeros(len(Op) * _WIDTH * _WIDTH, np.int64)
         self._ts: Ints = np.empty(0, np.int64)
-        self._held: dict[str, list[NDArray[Any]]] = {}
+        self._held: dict[str, list[tuple[NDArray[Any], int]]] = {}
         self._begun = False
 
     def begin(self, ts: Ints) -> None:
@@ -97,43 +97,45 @@ class Ledger:
         """Hold ``amount`` on ``gauge`` from the beginning on, whatever the ops do."""
         self.gauges.setdefault(gauge, Gauge()).static += int(amount)
 
-    def hold(self, gauge: str, change: NDArray[Any]) -> None:
-        """Change ``gauge`` by ``change[i]`` at op i of this batch; several calls in one batch add up."""
-        self._held.setdefault(gauge, []).append(change)
+    def hold(self, gauge: str, change: NDArray[Any], unit: int = 1) -> None:
+        """Change ``gauge`` by ``unit * change[i]`` at op i of this batch, unit > 0; several calls add up.
 
-    def walk(self, op: NDArray[np.uint8], walks: NDArray[Any], lines: NDArray[Any]) -> None:
-        """Charge each op its table walks and distinct dependent cache lines (both below 64)."""
-        code = op.astype(np.int32) * (_WIDTH * _WIDTH)
-        code += walks.astype(np.int32) * _WIDTH
-        code += lines
-        self._walks += np.bincount(code, minlength=len(self._walks))
+        An array that several gauges are given is looked at once; small types are fastest.
+        """
+        self._held.setdefault(gauge, []).append((change, unit))
+
+    def walk(self, op: Ints, walks: NDArray[Any], lines: NDArray[Any], pages: Ints) -> None:
+        """Charge ``pages[i]`` ops of the code ``op[i]`` table walks and distinct dependent lines (below 64)."""
+        np.add.at(self._walks, (op * _WIDTH + walks) * _WIDTH + lines, pages)
 
     def end(self) -> None:
         """Finish the batch: settle the gauges."""
-        virtual = self._settle(VIRTUAL, None) if VIRTUAL in self._held else None
-        for name in [n for n in self._held if n != VIRTUAL]:
-            self._settle(name, virtual)
+        tracks: dict[int, _Track] = {}
+        for parts in self._held.values():
+            for change, _ in parts:
+                if id(change) not in tracks:
+                    tracks[id(change)] = _track(change, self._ts, self.first_ts)
+        virtual = self._settle(VIRTUAL, tracks, None) if VIRTUAL in self._held else None
+        for name in self._held:
+            if name != VIRTUAL:
+                self._settle(name, tracks, virtual)
         self._held.clear()
 
-    def _settle(self, name: str, virtual: tuple[Ints, Ints, int] | None) -> tuple[Ints, Ints, int]:
-        """Apply the changes of one gauge; return where it changed, the levels there, and the level before."""
+    def _settle(self, name: str, tracks: dict[int, _Track], virtual: _Level | None) -> _Level:
+        """Apply the changes of one gauge; return its levels in this batch."""
         gauge = self.gauges.setdefault(name, Gauge())
-        changes = self._held[name]
-        total = changes[0] if len(changes) == 1 else np.sum(np.stack(changes, dtype=np.int64), axis=0)
-        at = np.flatnonzero(total)
-        change = total[at].astype(np.int64)
-        level = np.cumsum(change) + gauge.now
-        before = gauge.now
-        if len(at):
-            offset = self._ts[at] - self.first_ts
-            high, low = offset >> _SPLIT, offset & ((1 << _SPLIT) - 1)
-            gauge.moment += (int(change @ high) << _SPLIT) + int(change @ low)
-            top = int(level.argmax())
-            if int(level[top]) > gauge.peak:
-                gauge.peak = int(level[top])
-                gauge.with_peak = _level_at(virtual, int(at[top])) if virtual else gauge.peak
-            gauge.now = int(level[-1])
-        return at, level, before
+        parts = [(tracks[id(change)], unit) for change, unit in self._held[name]]
+        gauge.moment += sum(unit * track.moment for track, unit in parts)
+        level = _Level(
+            *(_summed(parts) if len(parts) > 1 else (parts[0][0].at, parts[0][0].sum, parts[0][1])), gauge.now
+        )
+        if len(level.at):
+            top = int(level.sum.argmax())
+            if level.of(top) > gauge.peak:
+                gauge.peak = level.of(top)
+                gauge.with_peak = virtual.after(int(level.at[top])) if virtual else gauge.peak
+            gauge.now = level.of(-1)
+        return level
 
     @property
     def span(self) -> int:
@@ -145,8 +147,56 @@ class Ledger:
         return self._walks.reshape(len(Op), _WIDTH, _WIDTH)
 
 
-def _level_at(track: tuple[Ints, Ints, int], op: int) -> int:
-    """Return a gauge's level after op ``op``, from where and to what it changed in this batch."""
-    at, level, before = track
-    index = int(np.searchsorted(at, op, side="right")) - 1
-    return int(level[index]) if index >= 0 else before
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """One array of changes: where they are, their running sum, and the sum of change x (time - first time)."""
+
+    at: Ints
+    sum: Ints
+    moment: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A gauge in this batch: after the op ``at[i]`` it is ``before + unit * sum[i]``."""
+
+    at: Ints
+    sum: Ints
+    unit: int
+    before: int
+
+    def of(self, index: int) -> int:
+        """Return the level of entry ``index``."""
+        return self.before + self.unit * int(self.sum[index])
+
+    def after(self, op: int) -> int:
+        """Return the level after op ``op`` of the batch."""
+        index = int(np.searchsorted(self.at, op, side="right")) - 1
+        return self.of(index) if index >= 0 else self.before
+
+
+def _track(change: NDArray[Any], ts: Ints, first_ts: int) -> _Track:
+    at = np.flatnonzero(change)
+    some = change[at].astype(np.int64)
+    if len(at) == 0:
+        return _Track(at, some, 0)
+    start = int(ts[at[0]])
+    offset = ts[at] - start
+    total = np.cumsum(some)
+    # summed in two halves, so that int64 cannot overflow; the upper one is mostly zero
+    low = offset & ((1 << _SPLIT) - 1)
+    moment = int(some @ low)
+    if int(offset[-1]) >> _SPLIT:
+        moment += int(some @ (offset >> _SPLIT)) << _SPLIT
+    return _Track(at, total, moment + (start - first_ts) * int(total[-1]))
+
+
+def _summed(parts: list[tuple[_Track, int]]) -> tuple[Ints, Ints, int]:
+    """Return where the sum of several changes changes, its running sum, and its unit."""
+    at = np.concatenate([track.at for track, _ in parts])
+    change = np.concatenate([unit * np.diff(track.sum, prepend=0) for track, unit in parts])
+    order = np.argsort(at, kind="stable")
+    at, total = at[order], np.cumsum(change[order])
+    last = np.ones(len(at), np.bool_)  # of its op: a gauge is sampled when all that the op caused is done
+    np.not_equal(at[1:], at[:-1], out=last[:-1])
+    return at[last], total[last], 1

@@ -72,12 +72,12 @@ class Placement:
     the change of pages that wait in RAM for a slot (None: the stage has no buffer).
     """
 
-    slots: Ints
-    clusters: Ints
+    slots: NDArray[np.integer[Any]]
+    clusters: NDArray[np.integer[Any]]
     took: Bools
     gave: Bools
     cluster_slots: int = 512
-    buffered: Ints | None = None
+    buffered: NDArray[np.integer[Any]] | None = None
 
 
 @dataclass
@@ -109,6 +109,7 @@ class Ops:
     drop: Ids = field(init=False)
     inplace: Bools = field(init=False)
     stored_at: Ids = field(init=False)
+    lives: NDArray[np.int8] = field(init=False)  # change of the number of live objects
     entry: Ints | None = None
     writes: DeviceWrites | None = None
     placement: Placement | None = None
@@ -116,13 +117,17 @@ class Ops:
     def __post_init__(self) -> None:
         n = len(self.op)
         self.backing = np.zeros(n, np.uint8)
-        self.backing[self.op == Op.HIT] = Backing.CACHE
+        hits = self.op == Op.HIT
+        if hits.any():
+            self.backing[hits] = Backing.CACHE
         self.store = self.op == Op.OUT
         self.fetch = self.op == Op.IN
         self.block = self.handle
-        self.drop = np.where(self.op == Op.FREE, self.handle, np.int32(NOTHING))
+        free = self.op == Op.FREE
+        self.drop = np.where(free, self.handle, np.int32(NOTHING))
         self.inplace = self.store & ~self.new
         self.stored_at = self.prev
+        self.lives = self.new.view(np.int8) - free.view(np.int8)
 
     def __len__(self) -> int:
         return len(self.op)
@@ -139,3 +144,15 @@ class Ops:
         """
         previous = self.prev[where]
         return np.where(previous >= 0, at_out[np.maximum(previous, 0)], table[self.handle[where]])
+
+    def since_birth(self, values: Ints, at: Ints, table: Ints) -> Ints:
+        """Return for each op the value that its object got when it began: at new ops, or in ``table``, by handle.
+
+        ``values`` are given for the ops ``at``: those that begin or end an object.
+        """
+        found = np.empty(len(self), np.int64)
+        found[at] = values
+        rest = np.flatnonzero(self.lives == 0)
+        birth = self.birth[rest]
+        found[rest] = np.where(birth >= 0, found[np.maximum(birth, 0)], table[self.handle[rest]])
+        return found

@@ -63,21 +63,21 @@ class PageHandles:
 
     def __init__(self, slots: SlotHandles) -> None:
         self._slots = slots
-        self._keys = np.empty(0, np.uint64)  # sorted
+        self._keys = np.empty(0, np.int64)  # sorted
         self._handles = np.empty(0, np.int32)  # of each key
         self._spare: list[int] = []
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def find(self, key: NDArray[np.uint64]) -> NDArray[np.int32]:
+    def find(self, key: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the handles of ``key``, -1 where it has none."""
         if len(self._keys) == 0:
             return np.full(len(key), -1, np.int32)
         at = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
         return np.where(self._keys[at] == key, self._handles[at], -1).astype(np.int32)
 
-    def of(self, key: NDArray[np.uint64]) -> NDArray[np.int32]:
+    def of(self, key: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the handles of ``key``, giving new ones out where needed."""
         fresh = np.unique(key[self.find(key) < 0])
         if len(fresh):

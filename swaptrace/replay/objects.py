@@ -14,8 +14,8 @@ Rules (design/policies.md 8.2), event by event, per key (device, slot); an event
 ``latest`` places the inferred free of rule 1 directly before the swap_out that proved it; ``earliest`` directly
 after the object's last access: the two bound every figure that depends on it.
 
-Vectorised as in design/performance.md: one packed-key sort per batch groups events by key in time order, and
-tables by handle carry each key's state from batch to batch.
+Keys become dense handles (replay/handles.py), and :mod:`swaptrace.kernels.lives` follows the life of each handle
+from batch to batch.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.tables import grown
-from swaptrace.model.events import Backend, Cause, EventBatch, Kind
+from swaptrace.kernels.lives import Fates, new_lives
+from swaptrace.model.events import Backend, EventBatch, Kind
 from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 from swaptrace.replay.handles import PageHandles, SlotHandles
+from swaptrace.replay.rows import Rows, page_keys, part_of
 
 __all__ = ["NEEDED_COLUMNS", "ObjectCounts", "Objects"]
 
@@ -51,10 +52,6 @@ NEEDED_COLUMNS = (
 _NO_OP = 255
 _OP_OF_KIND = np.full(256, _NO_OP, np.uint8)
 _OP_OF_KIND[[Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE]] = [Op.OUT, Op.IN, Op.FREE]
-# What an op does to the liveness of its key, as it is packed into sort keys and running states.
-_KEEPS, _ENDS, _BEGINS = 0, 1, 2
-_EFFECT = np.array([_BEGINS, _KEEPS, _ENDS, _KEEPS, _KEEPS], np.uint64)
-_STATE_BITS = np.array([0b00, 0b10, 0b11], np.int32)
 _DEVICE_KEY_BY_DEV = 256  # device keys below are swap types, above are indices of `dev` numbers
 
 
@@ -75,29 +72,6 @@ class ObjectCounts:
 
 
 @dataclass
-class _Rows:
-    """Events that are ops, in time order: op code, handle, the event that each came from.
-
-    ``unseen`` marks frees that no event showed, put in by rule 2 or by ``earliest``.
-    """
-
-    op: NDArray[np.uint8]
-    handle: NDArray[np.int32]
-    source: NDArray[np.int64]
-    unseen: NDArray[np.bool_] | None = None
-
-
-@dataclass
-class _Fate:
-    """What each row of :class:`_Rows` turned out to be."""
-
-    live: NDArray[np.bool_]  # its object was live before it
-    stale: NDArray[np.bool_] | None  # an OUT that proves an unseen free; None: none in this batch
-    prev: NDArray[np.int32]  # the OUT before it, meaningful where live
-    birth: NDArray[np.int32] | None  # the OUT that began its object; None: the same as prev
-
-
-@dataclass
 class Objects:
     """Resolver with state carried from batch to batch, bounded by touched slots.
 
@@ -115,54 +89,60 @@ class Objects:
         self._slots = SlotHandles()
         self._pages = PageHandles(self._slots)
         self._dev_keys: dict[int, int] = {}
-        self._live = np.zeros(0, np.bool_)
-        self._page = np.zeros(0, np.uint64)  # (owner, va) of the last OUT, 0 unknown
-        self._last_row = np.zeros(0, np.int64)  # event row of the last access
-        self._proofs: list[NDArray[np.int64]] | None = None
-        self._first_row = 0
+        self._lives = new_lives()
 
     def feed(self, events: EventBatch) -> Iterator[Ops]:
         """Yield the ops of ``events`` (none, one, or several batches: a swapoff ends a batch)."""
-        offs = np.flatnonzero(events["kind"] == Kind.SWAPOFF)
-        start = 0
-        for off in [*offs.tolist(), len(events)]:
-            part = _slice(events, start, off)
+        for part, is_off in _cut_at_swapoffs(events):
             self.counts.events += len(part)
-            if len(part) and (ops := self._resolve(part)):
+            ops = self._swapoff(part) if is_off else self._resolve(part)
+            if ops:
                 yield ops
-            if off < len(events):
-                self.counts.events += 1
-                if ops := self._swapoff(_slice(events, off, off + 1)):
-                    yield ops
-            start = off + 1
 
     def find_last_accesses(self, batches: Iterator[EventBatch], rows: int) -> NDArray[np.uint8]:
         """Run the first pass of ``earliest``: return a bitmap (1 bit per event row, little-endian) of last accesses."""
         bitmap = np.zeros((rows + 7) // 8, np.uint8)
-        self._proofs = []
         for events in batches:
-            for _ in self.feed(events):
-                pass
-            for found in self._proofs:
+            for part, is_off in _cut_at_swapoffs(events):
+                if is_off:
+                    self._swapoff(part)
+                    continue
+                pages, chosen = self._rows(part)
+                row = chosen.sources() + part.first
+                found = self._lives.last_accesses(chosen.op, chosen.handle, pages, row)
                 np.bitwise_or.at(bitmap, found >> 3, np.left_shift(1, found & 7).astype(np.uint8))
-            self._proofs.clear()
         return bitmap
 
     # -- one batch ---------------------------------------------------------------------------------------------
 
     def _resolve(self, events: EventBatch) -> Ops | None:
-        self._first_row = events.first
-        rows = self._rows(events)
+        pages, rows = self._rows(events)
+        if len(rows.op) == 0:
+            return None
+        return self._ops(events, rows, self._lives.feed(rows.op, rows.handle, pages))
+
+    def _rows(self, events: EventBatch) -> tuple[NDArray[np.int64], Rows]:
+        """Select the events that are ops, and give each its handle; return the page of each, too."""
+        op = self._codes(events)
+        slot = events["slot"]
+        slotted = slot >= 0
+        is_op = op != _NO_OP
+        pages = page_keys(events, is_op & ((op == Op.OUT) | ~slotted))
+        chosen = None if is_op.all() else np.flatnonzero(is_op)
+        rows = Rows(op if chosen is None else op[chosen], np.empty(0, np.int32), chosen)
+        if (slotted | ~is_op).all():
+            rows.handle = self._slots.of(self._devices(events, chosen), rows.of(slot))
+        else:
+            rows = self._with_slotless(events, rows, slot, pages)
+        if len(self._pages):
+            rows = self._ended_pages(rows, slot, pages)
         if self.last_access is not None:
             rows = self._with_early_frees(rows, events.first)
-        n = len(rows.op)
-        if n == 0:
-            return None
-        self._grow()
-        return self._ops(events, rows, self._fate(events, rows))
+        self._lives.grow(self._slots.count)
+        return rows.of(pages), rows
 
-    def _rows(self, events: EventBatch) -> _Rows:
-        """Select the events that are ops, and give each its handle."""
+    def _codes(self, events: EventBatch) -> NDArray[np.uint8]:
+        """Return the op code of each event, _NO_OP for those that are no op."""
         kind, backend = events["kind"], events["backend"]
         op = _OP_OF_KIND[kind]
         if self.keep_writebacks:
@@ -173,178 +153,91 @@ class Objects:
         freed = backend == Backend.FREED
         if freed.any():
             op[freed & (op == Op.OUT)] = Op.FREE
-        chosen = np.flatnonzero(op != _NO_OP)
-        whole = len(chosen) == len(op)
-        op = op if whole else op[chosen]
-        slot = events["slot"] if whole else events["slot"][chosen]
-        if len(slot) == 0:
-            return _Rows(op, np.empty(0, np.int32), chosen)
-        slotted = slot >= 0
-        if slotted.all():
-            rows = _Rows(op, self._slots.of(self._devices(events, chosen), slot), chosen)
-        else:
-            rows = self._with_slotless(events, op, chosen, slot, slotted)
-        return self._ended_pages(events, rows) if len(self._pages) else rows
+        return op
 
-    def _devices(self, events: EventBatch, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _devices(self, events: EventBatch, chosen: NDArray[np.int64] | None) -> NDArray[Any]:
         """Return a small integer per event that names its swap device: the swap type, else by block device."""
-        kind = events["swap_type"][chosen].astype(np.int64)
+        kind = events["swap_type"] if chosen is None else events["swap_type"][chosen]
         if (unknown := kind == 255).any():
-            for dev in np.unique(events["dev"][chosen][unknown]).tolist():
-                code = self._dev_keys.setdefault(dev, _DEVICE_KEY_BY_DEV + len(self._dev_keys))
-                kind[unknown & (events["dev"][chosen] == dev)] = code
+            kind = kind.astype(np.int64)
+            dev = events["dev"] if chosen is None else events["dev"][chosen]
+            for number in np.unique(dev[unknown]).tolist():
+                code = self._dev_keys.setdefault(number, _DEVICE_KEY_BY_DEV + len(self._dev_keys))
+                kind[unknown & (dev == number)] = code
         return kind
 
-    def _with_slotless(
-        self,
-        events: EventBatch,
-        op: NDArray[np.uint8],
-        chosen: NDArray[np.int64],
-        slot: NDArray[np.int64],
-        slotted: NDArray[np.bool_],
-    ) -> _Rows:
-        pages = _page_key(events, chosen)
+    def _with_slotless(self, events: EventBatch, rows: Rows, slot: NDArray[np.int64], pages: NDArray[np.int64]) -> Rows:
+        """Give handles to events with a slot, and to those whose page is known; drop and count the others."""
+        op, chosen = rows.op, rows.sources()
+        slot, pages = slot[chosen], pages[chosen]
+        slotted = slot >= 0
         keyed = ~slotted & (pages != 0)
-        lost = ~slotted & ~keyed
-        self.counts.slotless += int(np.count_nonzero(lost))
-        outs = int(np.count_nonzero(lost & (op == Op.OUT)))
+        keep = slotted | keyed
+        outs = int(np.count_nonzero(~keep & (op == Op.OUT)))
+        self.counts.slotless += int(np.count_nonzero(~keep))
         self.counts.slotless_writeouts += outs
         self.counts.writeouts += outs
         handle = np.empty(len(op), np.int32)
         handle[slotted] = self._slots.of(self._devices(events, chosen[slotted]), slot[slotted])
         if keyed.any():
-            self._grow()
-            self._pages.forget(self._live)
+            self._lives.grow(self._slots.count)
+            self._pages.forget(self._lives.live)
             handle[keyed] = self._pages.of(pages[keyed])
-        keep = ~lost
-        return _Rows(op[keep], handle[keep], chosen[keep])
+        return Rows(op[keep], handle[keep], chosen[keep])
 
-    def _ended_pages(self, events: EventBatch, rows: _Rows) -> _Rows:
+    def _ended_pages(self, rows: Rows, slot: NDArray[np.int64], pages: NDArray[np.int64]) -> Rows:
         """Rule 2: put a free of the slotless object before each slotted OUT of its page."""
-        out = np.flatnonzero((rows.op == Op.OUT) & (events["slot"][rows.source] >= 0))
-        pages = _page_key(events, rows.source[out])
-        handle = self._pages.find(pages)
-        ends = np.flatnonzero((handle >= 0) & (pages != 0))
+        source = rows.sources()
+        out = np.flatnonzero((rows.op == Op.OUT) & (slot[source] >= 0))
+        page = pages[source[out]]
+        handle = self._pages.find(page)
+        ends = np.flatnonzero((handle >= 0) & (page != 0))
         if len(ends) == 0:
             return rows
-        return _inserted(rows, out[ends], handle[ends], rows.source[out[ends]])
+        return rows.with_frees(out[ends], handle[ends], source[out[ends]])
 
-    def _with_early_frees(self, rows: _Rows, first: int) -> _Rows:
+    def _with_early_frees(self, rows: Rows, first: int) -> Rows:
         assert self.last_access is not None
-        row = rows.source + first
+        source = rows.sources()
+        row = source + first
         last = (self.last_access[row >> 3] >> (row & 7).astype(np.uint8)) & 1 == 1
         last &= rows.op != Op.FREE
         if not last.any():
             return rows
         at = np.flatnonzero(last)
-        return _inserted(rows, at + 1, rows.handle[at], rows.source[at])
+        return rows.with_frees(at + 1, rows.handle[at], source[at])
 
-    def _grow(self) -> None:
-        size = self._slots.count
-        self._live = grown(self._live, size, 0)
-        self._page = grown(self._page, size, 0)
-        if self._proofs is not None:
-            self._last_row = grown(self._last_row, size, 0)
-
-    def _fate(self, events: EventBatch, rows: _Rows) -> _Fate:
-        """Decide for each row whether its object was live, which OUT came before, and which began the object."""
-        n = len(rows.op)
-        order, handle, sets = _grouped(rows)
-        first = np.empty(n, np.bool_)
-        first[:1] = True
-        np.not_equal(handle[1:], handle[:-1], out=first[1:])
-        firsts = np.flatnonzero(first)
-        carried = self._live[handle[firsts]]
-        # A running maximum carries the key's latest state along its rows: position << 2 | set here << 1 | live.
-        state = np.arange(0, 4 * n, 4, dtype=np.int32)
-        state += _STATE_BITS[sets]
-        state[firsts] |= carried & (sets[firsts] == _KEEPS)
-        state *= (sets != _KEEPS) | first
-        np.maximum.accumulate(state, out=state)
-        before = np.empty(n, np.int32)
-        before[1:] = state[:-1]
-        before[firsts] = carried
-        live = (before & 1) != 0
-        was_set = (before & 2) != 0
-        prev = np.where(was_set, order[before >> 2], np.int32(CARRIED))
-        outs = np.flatnonzero(rows.op == Op.OUT)
-        pages = _page_key(events, rows.source[outs])
-        # an OUT on a live object rewrites it if owner and va are known and the same, else proves an unseen free
-        birth, stale = prev, None
-        again = np.flatnonzero((sets == _BEGINS) & live)
-        if len(again):
-            page = np.zeros(n, np.uint64)
-            page[outs] = pages
-            page_now = page[order[again]]
-            page_then = np.where(was_set[again], page[prev[again]], self._page[handle[again]])
-            stale = np.zeros(n, np.bool_)
-            stale[again] = (page_now == 0) | (page_now != page_then)
-            birth = _births(order, (sets == _BEGINS) & ~(live & ~stale), first)
-        if self._proofs is not None:
-            self._note_accesses(rows, order, handle, sets, first, live, stale)
-        last = np.append(firsts[1:], n) - 1
-        self._live[handle[last]] = (state[last] & 1) == 1
-        self._page[rows.handle[outs]] = pages  # in time order: the last one of a key stays
-        return _Fate(
-            _scattered(live, order),
-            None if stale is None else _scattered(stale, order),
-            _scattered(prev, order),
-            None if birth is prev else _scattered(birth, order),
-        )
-
-    def _note_accesses(
-        self,
-        rows: _Rows,
-        order: NDArray[np.int32],
-        handle: NDArray[np.int32],
-        sets: NDArray[np.uint8],
-        first: NDArray[np.bool_],
-        live: NDArray[np.bool_],
-        stale: NDArray[np.bool_] | None,
-    ) -> None:
-        """First pass of ``earliest``: where an unseen free is proved, note the event row of the last access before."""
-        assert self._proofs is not None
-        row = rows.source[order] + self._first_row
-        access = (sets == _BEGINS) | (live & (sets == _KEEPS))
-        if stale is not None:
-            last = np.maximum.accumulate(np.where(access | first, np.arange(len(order)), 0))
-            proved = np.flatnonzero(stale)
-            before = np.maximum(proved - 1, 0)
-            inside = ~first[proved] & access[last[before]]
-            self._proofs.append(np.where(inside, row[last[before]], self._last_row[handle[proved]]))
-        touched = np.flatnonzero(access)
-        self._last_row[handle[touched]] = row[touched]
-
-    def _ops(self, events: EventBatch, rows: _Rows, fate: _Fate) -> Ops:
-        op, source, handle = rows.op, rows.source, rows.handle
+    def _ops(self, events: EventBatch, rows: Rows, fate: Fates) -> Ops:
+        op, handle = rows.op, rows.handle
         out = op == Op.OUT
         new = out & ~fate.live
         if fate.stale is not None:
             new |= fate.stale
         keep = out | fate.live
-        self._count(rows, fate, keep, new)
+        kept = bool(keep.all())
+        self._count(rows, fate, None if kept else keep, new)
         prev = np.where(new, np.int32(NOTHING), fate.prev)
-        birth = prev if fate.birth is None else np.where(new, np.int32(NOTHING), fate.birth)
-        if fate.stale is not None or not keep.all():
+        birth = prev if fate.birth is fate.prev else np.where(new, np.int32(NOTHING), fate.birth)
+        source = rows.source
+        if fate.stale is not None or not kept:
             # drop orphans, and put each proved free directly before the OUT that proved it
             stale = np.zeros(len(op), np.bool_) if fate.stale is None else fate.stale
             place = np.cumsum(keep) - 1 + np.cumsum(stale)  # where each kept row ends up
             pick = np.repeat(np.arange(len(op)), keep.astype(np.int64) + stale)
             is_free = np.zeros(len(pick), np.bool_)
             is_free[place[stale] - 1] = True
-            old_birth = fate.prev if fate.birth is None else fate.birth
             prev = np.where(is_free, _moved(fate.prev, place)[pick], _moved(prev, place)[pick])
-            birth = np.where(is_free, _moved(old_birth, place)[pick], _moved(birth, place)[pick])
+            birth = np.where(is_free, _moved(fate.birth, place)[pick], _moved(birth, place)[pick])
             op = np.where(is_free, np.uint8(Op.FREE), op[pick])
             new = new[pick] & ~is_free
-            handle, source = handle[pick], source[pick]
-        return self._gathered(events, source, op, handle, new, prev, birth)
+            handle, source = handle[pick], rows.sources()[pick]
+        return self._gathered(events, Rows(op, handle, source), new, prev, birth)
 
-    def _count(self, rows: _Rows, fate: _Fate, keep: NDArray[np.bool_], new: NDArray[np.bool_]) -> None:
+    def _count(self, rows: Rows, fate: Fates, keep: NDArray[np.bool_] | None, new: NDArray[np.bool_]) -> None:
+        """Count the rows; ``keep`` marks those that are not orphans (None: all)."""
         counts = self.counts
-        seen = np.bincount(rows.op if keep.all() else rows.op[keep], minlength=5)
+        seen = np.bincount(rows.op if keep is None else rows.op[keep], minlength=5)
         stale = 0 if fate.stale is None else int(np.count_nonzero(fate.stale))
-        dropped = ~keep if rows.unseen is None else ~keep & ~rows.unseen
         counts.objects += int(np.count_nonzero(new))
         counts.writeouts += int(seen[Op.OUT])
         counts.reads += int(seen[Op.IN])
@@ -352,39 +245,35 @@ class Objects:
         counts.frees += int(seen[Op.FREE]) + stale
         counts.inferred_frees += stale
         if rows.unseen is not None:
-            counts.inferred_frees += int(np.count_nonzero(rows.unseen & keep))
-        counts.orphans += int(np.count_nonzero(dropped))
+            counts.inferred_frees += int(np.count_nonzero(rows.unseen if keep is None else rows.unseen & keep))
+        if keep is not None:
+            dropped = ~keep if rows.unseen is None else ~keep & ~rows.unseen
+            counts.orphans += int(np.count_nonzero(dropped))
 
     def _gathered(
         self,
         events: EventBatch,
-        source: NDArray[np.int64],
-        op: NDArray[np.uint8],
-        handle: NDArray[np.int32],
+        rows: Rows,
         new: NDArray[np.bool_],
         prev: NDArray[np.int32],
         birth: NDArray[np.int32],
     ) -> Ops:
-        whole = len(source) == len(events) and bool((source == np.arange(len(events))).all())
-
-        def take(name: str) -> NDArray[Any]:
-            values = events[name]
-            return values if whole else values[source]
-
         columns: dict[str, NDArray[Any]] = {}
         for name in self.extra:
-            columns[name] = take(name)
+            columns[name] = rows.of(events[name])
             if name in events.valid:
-                columns[f"has_{name}"] = events.valid[name] if whole else events.valid[name][source]
-        return Ops(take("ts"), op, take("cpu"), handle, new, prev, birth, take("sub"), columns)
+                columns[f"has_{name}"] = rows.of(events.valid[name])
+        of = rows.of
+        return Ops(
+            of(events["ts"]), rows.op, of(events["cpu"]), rows.handle, new, prev, birth, of(events["sub"]), columns
+        )
 
     def _swapoff(self, event: EventBatch) -> Ops:
         """Rule 5: free every live object of the device."""
-        device = int(self._devices(event, np.zeros(1, np.int64))[0])
-        handles = self._slots.on_device(device)
-        self._grow()
-        handles = handles[self._live[handles]]
-        self._live[handles] = False
+        handles = self._slots.on_device(int(self._devices(event, None)[0]))
+        live = self._lives.live
+        handles = handles[live[handles]]
+        live[handles] = False
         n = len(handles)
         self.counts.frees += n
         self.counts.inferred_frees += n
@@ -406,71 +295,16 @@ class Objects:
         )
 
 
-def _page_key(events: EventBatch, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return one number per row for its (owner, page), 0 where either is unknown.
-
-    A swap-in's owner is its faulting process where the recorder named no other.
-    """
-    owner = events["owner_tgid"][rows].astype(np.uint64)
-    faulting = (events["cause"][rows] == Cause.FAULT) & (owner == 0)
-    owner = np.where(faulting, events["tgid"][rows], owner)
-    va = events["va"][rows]
-    known = (owner != 0) & (va >= 0)
-    return np.where(known, (owner << np.uint64(36)) | (va.astype(np.uint64) >> np.uint64(12)), np.uint64(0))
-
-
-def _slice(events: EventBatch, start: int, end: int) -> EventBatch:
-    if start == 0 and end == len(events):
-        return events
-    return EventBatch(
-        {name: values[start:end] for name, values in events.columns.items()},
-        events.first + start,
-        {name: mask[start:end] for name, mask in events.valid.items()},
-    )
-
-
-def _inserted(rows: _Rows, before: NDArray[np.int64], handle: NDArray[np.int32], source: NDArray[np.int64]) -> _Rows:
-    """Return ``rows`` with unseen frees of ``handle`` inserted before the positions ``before``."""
-    unseen = np.zeros(len(rows.op), np.bool_) if rows.unseen is None else rows.unseen
-    return _Rows(
-        np.insert(rows.op, before, np.uint8(Op.FREE)),
-        np.insert(rows.handle, before, handle),
-        np.insert(rows.source, before, source),
-        np.insert(unseen, before, True),
-    )
-
-
-def _grouped(rows: _Rows) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
-    """Sort rows by handle, then time: return each row's index, handle and effect on liveness, in that order.
-
-    One sort of packed unique keys (handle, row, effect) does it without a gather.
-    """
-    n = len(rows.op)
-    shift = max(1, (n - 1).bit_length())
-    key = rows.handle.astype(np.uint64)
-    key <<= np.uint64(shift)
-    key |= np.arange(n, dtype=np.uint64)
-    key <<= np.uint64(2)
-    key |= _EFFECT[rows.op]
-    key.sort()
-    low = key.astype(np.uint32)  # shift + 2 <= 32
-    order = ((low >> np.uint32(2)) & np.uint32((1 << shift) - 1)).view(np.int32)
-    return order, (key >> np.uint64(shift + 2)).astype(np.int32), (low & np.uint32(3)).astype(np.uint8)
-
-
-def _scattered(values: NDArray[Any], order: NDArray[np.int32]) -> NDArray[Any]:
-    out = np.empty_like(values)
-    out[order] = values
-    return out
-
-
-def _births(order: NDArray[np.int32], begins: NDArray[np.bool_], first: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return for each row the OUT of this batch that began its object before it, or CARRIED."""
-    at = np.arange(len(order))
-    last = np.maximum.accumulate(np.where(begins | first, at, 0))
-    before = np.zeros(len(order), np.int64)
-    before[1:] = last[:-1]
-    return np.where(begins[before] & ~first, order[before], np.int32(CARRIED))
+def _cut_at_swapoffs(events: EventBatch) -> Iterator[tuple[EventBatch, bool]]:
+    """Yield the parts of ``events`` between its swapoffs, and each of these, marked, as a part of its own."""
+    start = 0
+    for off in np.flatnonzero(events["kind"] == Kind.SWAPOFF).tolist():
+        if off > start:
+            yield part_of(events, start, off), False
+        yield part_of(events, off, off + 1), True
+        start = off + 1
+    if start < len(events):
+        yield part_of(events, start, len(events)), False
 
 
 def _moved(index: NDArray[np.int32], place: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashLog
+from swaptrace.kernels.tables import in_order
 from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
@@ -78,24 +79,15 @@ class Flash(Stage):
     def feed(self, ops: Ops) -> None:
         """Buffer the stores, write full buffers, and answer the reads."""
         n, ledger = len(ops), self._ledger
-        drops = ops.drop != NOTHING
-        events = np.concatenate([2 * np.flatnonzero(drops), 2 * np.flatnonzero(ops.store | ops.fetch) + 1])
-        events.sort()  # in an op, what dies goes first
-        at, second = events >> 1, (events & 1) == 1
-        first_at, second_at = at[~second], at[second]
-        kind = np.where(second, np.where(ops.store[at], STORE, FETCH), DROP).astype(np.uint8)
+        at, second = in_order(ops.drop != NOTHING, ops.store | ops.fetch)  # in an op, what dies goes first
+        kind = np.where(second, np.where(ops.store[at], np.uint8(STORE), np.uint8(FETCH)), np.uint8(DROP))
         result = self._log.feed(kind, np.where(second, ops.block[at], ops.drop[at]))
-
-        def per_op(change: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-            total = np.zeros(n, np.int64)  # an op is at most one event of either half
-            total[first_at] = change[~second]
-            total[second_at] += change[second]
-            return total
-
-        buffered, live = per_op(result.buffered), per_op(result.live)
+        buffered, live, segments = (
+            _per_op(change, at, second, n) for change in (result.buffered, result.live, result.segments)
+        )
         ended = np.zeros(n, np.bool_)
         ended[at[(kind == DROP) & ~result.absorbed]] = True
-        ops.placement = Placement(live, per_op(result.segments), np.zeros(n, np.bool_), ended, self._segment, buffered)
+        ops.placement = Placement(live, segments, np.zeros(n, np.bool_), ended, self._segment, buffered)
         ops.writes = DeviceWrites(
             at[result.at],
             result.page,
@@ -108,17 +100,26 @@ class Flash(Stage):
         waiting = ops.backing == Backing.PENDING
         hit = np.zeros(n, np.bool_)
         hit[at[result.hit]] = True
-        ops.backing[waiting] = Backing.DISK
-        ops.backing[waiting & ((ops.op == Op.OUT) | hit)] = Backing.BUFFER
+        taken = np.where((ops.op == Op.OUT) | hit, np.uint8(Backing.BUFFER), np.uint8(Backing.DISK))
+        ops.backing = np.where(waiting, taken, ops.backing)
         ledger.count("buffer.hits", int(np.count_nonzero(result.hit)))
         ledger.count("write.absorbed_pages", int(np.count_nonzero(result.absorbed)))
         ledger.count("write.gc_pages", int(np.count_nonzero(result.gc)))
-        ledger.hold("buffer.bytes", PAGE * buffered)
+        ledger.hold("buffer.bytes", buffered, PAGE)
         ledger.written.extend(result.page)
         ledger.read.extend(result.address[result.address >= 0])
         if self._own_map:
-            ledger.hold(METADATA, 8 * live)
+            ledger.hold(METADATA, live, 8)
 
     def finish(self) -> None:
         """Count what is still in the buffer."""
         self._ledger.count("buffer.pages_end", self._log.buffered)
+
+
+def _per_op(change: NDArray[np.integer[Any]], at: NDArray[np.int64], second: NDArray[np.bool_], n: int) -> NDArray[Any]:
+    """Add up, for each of n ops, the changes of what it does: at most one thing of either half."""
+    total = np.zeros(n, change.dtype)
+    total[at] = change  # of the second, where an op does both
+    both = np.flatnonzero(at[1:] == at[:-1])
+    total[at[both]] += change[both]
+    return total

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.refcounts import RefCounts
-from swaptrace.kernels.tables import grown
-from swaptrace.model.ops import Ops
+from swaptrace.kernels.tables import grown, in_order
+from swaptrace.model.ops import NOTHING, Op, Ops
 
 __all__ = ["MemcgSharing"]
 
@@ -25,65 +27,56 @@ class MemcgSharing:
     def __init__(self) -> None:
         self._pairs = RefCounts()
         self._pair = np.full(0, _NONE, np.int64)  # by handle: number of its (content, memcg)
-        self._key = np.zeros(0, np.uint64)  # by handle: hash of its content
-        self._holds = np.zeros(0, np.bool_)  # by handle: it holds a hashed content
         self._only: int | None = None
         self._several = False
 
-    def cross_hits(self, ops: Ops, takes: NDArray[np.int64], gives: NDArray[np.int64], hit: NDArray[np.bool_]) -> int:
-        """Return the cross-memcg hits of a batch; ``takes`` and ``gives`` are the ops that take and give references."""
-        size = int(ops.handle.max()) + 1
-        self._pair, self._key = grown(self._pair, size, _NONE), grown(self._key, size, 0)
-        self._holds = grown(self._holds, size, False)
-        memcg, hashes = ops.columns["memcg"], ops.columns["hash"]
-        hashed = np.zeros(len(ops), np.bool_)
-        hashed[takes] = ops.columns["has_hash"][takes]
-        found = 0
-        if not self._several and len(takes):
-            low, high = int(memcg[takes].min()), int(memcg[takes].max())
-            self._only = low if self._only is None else self._only
-            if low != high or low != self._only:
-                self._several = True
-                self._enter_live()
-        if self._several:
-            found = self._change(ops, takes[hashed[takes]], gives, hit, hashes ^ (memcg * _MIX))
-        held = np.zeros(len(ops), np.bool_)
-        held[takes] = hashed[takes]
-        changes = np.zeros(len(ops), np.bool_)
-        changes[takes] = changes[gives] = True
-        ends = np.flatnonzero(changes)
-        self._key[ops.handle[takes]] = hashes[takes]
-        self._holds[ops.handle[ends]] = held[ends]
-        return found
-
-    def _enter_live(self) -> None:
-        holders = np.flatnonzero(self._holds)
-        only = np.array([self._only or 0], np.uint64)  # an array: products of scalars warn where they wrap
-        number, _ = self._pairs.number(self._key[holders] ^ (only * _MIX))
+    def meet(
+        self, memcg: NDArray[np.uint64], holders: Callable[[], tuple[NDArray[np.int64], NDArray[np.uint64]]]
+    ) -> None:
+        """See the cgroups that write in the next batch; ``holders`` gives the handles and hashes of live objects."""
+        if self._several or len(memcg) == 0:
+            return
+        low, high = int(memcg.min()), int(memcg.max())
+        if self._only is None:
+            self._only = low
+        if low == high == self._only:
+            return
+        self._several = True
+        handles, hashes = holders()
+        number, _ = self._pairs.number(_pair_key(hashes, np.full(len(hashes), self._only, np.uint64)))
         self._pairs.change(number, np.ones(len(number), np.int64))
-        self._pair[holders] = number
+        self._pair = grown(self._pair, int(handles.max(initial=-1)) + 1, _NONE)
+        self._pair[handles] = number
 
-    def _change(
-        self,
-        ops: Ops,
-        takes: NDArray[np.int64],
-        gives: NDArray[np.int64],
-        hit: NDArray[np.bool_],
-        key: NDArray[np.uint64],
-    ) -> int:
-        number, moved = self._pairs.number(key[takes])
+    def cross_hits(self, ops: Ops, takes: NDArray[np.int64], hit: NDArray[np.bool_]) -> int:
+        """Return the cross-memcg hits of a batch; ``takes`` are its stores, ``hit`` those of them that hit.
+
+        Hits are still marked as stores in ``ops``.
+        """
+        if not self._several:
+            return 0
+        takes = takes[ops.columns["has_hash"][takes]]
+        number, moved = self._pairs.number(_pair_key(ops.columns["hash"][takes], ops.columns["memcg"][takes]))
         if moved is not None:
             self._pair = np.where(self._pair >= 0, moved[self._pair], _NONE)
+        self._pair = grown(self._pair, int(ops.handle.max()) + 1, _NONE)
         pair = np.full(len(ops), _NONE, np.int64)
         pair[takes] = number
-        old = np.full(len(ops), _NONE, np.int64)
-        old[gives] = ops.before(pair, self._pair, gives)
-        gives = gives[old[gives] != _NONE]
-        change = np.concatenate([2 * takes, 2 * gives + 1])
-        change.sort()
-        at, giving = change >> 1, (change & 1) == 1
-        refs = self._pairs.change(np.where(giving, old[at], pair[at]), 1 - 2 * giving.astype(np.int64))
-        first = at[refs.order][(refs.before == 0) & ~giving[refs.order]]
-        outs = np.flatnonzero(ops.op == 0)
+        gives = np.flatnonzero((ops.drop != NOTHING) | ops.inplace)
+        old = ops.before(pair, self._pair, gives)
+        gives, old = gives[old != _NONE], old[old != _NONE]
+        taking, giving = np.zeros(len(ops), np.bool_), np.zeros(len(ops), np.bool_)
+        taking[takes] = giving[gives] = True
+        change, giving = in_order(taking, giving)  # in an op, take first
+        by = np.where(giving, np.int64(-1), np.int64(1))
+        which = np.empty(len(change), np.int64)
+        which[giving], which[~giving] = old, number
+        refs = self._pairs.change(which, by)
+        first = change[refs.order][(refs.before == 0) & ~giving[refs.order]]
+        outs = np.flatnonzero(ops.op == Op.OUT)
         self._pair[ops.handle[outs]] = pair[outs]
         return int(np.count_nonzero(hit[first]))
+
+
+def _pair_key(hashes: NDArray[np.uint64], memcg: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return hashes ^ (memcg * _MIX)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
-from swaptrace.kernels.tables import grown
+from swaptrace.kernels.tables import grown, in_order
 from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, count_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -65,48 +65,46 @@ class Slots(Stage):
         at_entry = self._direct and ops.block is ops.handle
         slot = self._at_entry(ops) if at_entry else self._at_writeout(ops)
         stores, reads = np.flatnonzero(ops.store), np.flatnonzero(ops.fetch)
-        dead = np.flatnonzero(self._given >= 0) if self._discard else np.empty(0, np.int64)
-        ops.writes = DeviceWrites(
-            stores,
-            slot[stores],
-            ops.block[stores],
-            np.zeros(len(stores), np.bool_),
-            np.searchsorted(stores, dead),
-            self._given[dead],
-        )
-        self._ledger.written.extend(slot[stores])
+        dead = dead_before = np.empty(0, np.int64)
+        if self._discard:
+            dead = np.flatnonzero(self._given >= 0)
+            dead_before, dead = np.searchsorted(stores, dead), self._given[dead]
+        to = slot[stores]
+        ops.writes = DeviceWrites(stores, to, ops.block[stores], np.zeros(len(stores), np.bool_), dead_before, dead)
+        self._ledger.written.extend(to)
         self._ledger.read.extend(slot[reads])
         ops.backing[ops.backing == Backing.PENDING] = Backing.DISK
 
     def _at_entry(self, ops: Ops) -> NDArray[np.int64]:
         assert ops.entry is not None
-        self._given = np.where(ops.op == Op.FREE, ops.entry, -1)
+        if self._discard:
+            self._given = np.where(ops.op == Op.FREE, ops.entry, -1)
         return ops.entry
 
     def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
         """Return for each op the slot that it stores to or reads from."""
         n = len(ops)
         gave, took = ops.drop != NOTHING, ops.store & ~ops.inplace
-        change = np.concatenate([2 * np.flatnonzero(gave), 2 * np.flatnonzero(took) + 1])
-        change.sort()  # in an op, give back first
-        at, taking = change >> 1, (change & 1) == 1
+        at, taking = in_order(gave, took)
         unit = np.where(taking, ops.block[at], ops.drop[at])
         slots, used = self._clusters.feed(~taking, unit, ops.cpu[at])
         self._slot = grown(self._slot, int(max(ops.block.max(), ops.drop.max())) + 1, -1)
+        taken, given = at[taking], at[~taking]
         slot = np.full(n, -1, np.int64)
-        slot[at[taking]] = slots[taking]
-        self._given = np.full(n, -1, np.int64)
-        self._given[at[~taking]] = slots[~taking]
+        slot[taken] = slots[taking]
+        if self._discard:
+            self._given = np.full(n, -1, np.int64)
+            self._given[given] = slots[~taking]
         self._follow_inplace(ops, slot)
         reads = np.flatnonzero(ops.fetch)
         stored = ops.stored_at[reads]
         slot[reads] = np.where(stored >= 0, slot[stored], self._slot[ops.block[reads]])
         stores = np.flatnonzero(ops.store)
         self._slot[ops.block[stores]] = slot[stores]
-        clusters = np.zeros(n, np.int64)
-        clusters[at[~taking]] = used[~taking]
-        clusters[at[taking]] += used[taking]
-        ops.placement = Placement(took.astype(np.int64) - gave, clusters, took, gave)
+        clusters = np.zeros(n, np.int8)
+        clusters[given] = used[~taking]
+        clusters[taken] += used[taking]
+        ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave)
         return slot
 
     def _follow_inplace(self, ops: Ops, slot: NDArray[np.int64]) -> None:

@@ -55,10 +55,10 @@ class Zero(Stage):
     def feed(self, ops: Ops) -> None:
         """Take the elided ops out of the stream."""
         kept = self._how(ops)
-        found = np.bincount(kept, minlength=3)
-        self._ledger.count("dedup.zero_pages", found[_ZERO])
-        self._ledger.count("dedup.same_filled_pages", found[_SAME])
-        if self._elided_live == 0 and found[_STORED] == len(ops):
+        zero, same = int(np.count_nonzero(kept == _ZERO)), int(np.count_nonzero(kept == _SAME))
+        self._ledger.count("dedup.zero_pages", zero)
+        self._ledger.count("dedup.same_filled_pages", same)
+        if self._elided_live == zero == same == 0:
             return
         self._latest = grown(self._latest, int(ops.handle.max()) + 1, _STORED)
         was = ops.before(kept, self._latest, np.arange(len(ops)))

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.policies.catalogue import NAMED
 from swaptrace.policies.registry import resolve
 from swaptrace.replay.engine import replay
 from tests.conformance.twins import slow_figures
+from tests.engines import ENGINES
 from tests.streams import MemoryTrace, random_trace
 
 SMALL_FLASH = "flash:buffer=96KiB,erase=64KiB"
@@ -42,8 +44,10 @@ def assert_twin(trace: MemoryTrace, spec: str, cuts: list[int], free_inference: 
     assert shown == pytest.approx(expected, rel=1e-12, abs=0)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("spec", SPECS)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 2500), max_size=6), early=st.booleans())
-def test_policy_equals_its_twin(spec: str, seed: int, cuts: list[int], early: bool) -> None:
-    assert_twin(random_trace(seed, 2500), spec, cuts, "earliest" if early else "latest")
+def test_policy_equals_its_twin(engine: Engine, spec: str, seed: int, cuts: list[int], early: bool) -> None:
+    with using_engine(engine):
+        assert_twin(random_trace(seed, 2500), spec, cuts, "earliest" if early else "latest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.kernels.loop import Engine, using_engine
@@ -99,6 +99,7 @@ def run(rows: list[Event], cuts: list[int], free_inference: str) -> tuple[list[t
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("free_inference", ["latest", "earliest"])
+@settings(deadline=None)  # the first run compiles
 @given(rows=st.lists(events, max_size=60), cuts=st.lists(st.integers(1, 60), max_size=5))
 def test_objects_equal_their_twin_wherever_batches_are_cut(
     engine: Engine, rows: list[Event], cuts: list[int], free_inference: str
@@ -112,6 +113,7 @@ def test_objects_equal_their_twin_wherever_batches_are_cut(
     assert {k: counts[k] for k in expected_counts} == expected_counts
 
 
+@settings(deadline=None)
 @given(rows=st.lists(events, max_size=60), renamed=st.permutations([0, 1, 2, 600]))
 def test_slot_numbers_are_names_only(rows: list[Event], renamed: list[int]) -> None:
     rows = [e for e in rows if e.kind != Kind.SWAPOFF]  # a swapoff frees in slot order

@@ -1,0 +1,116 @@
+"""Lives of handles vectorised; the rule is at the head of :mod:`swaptrace.kernels.lives`.
+
+One sort of packed keys groups the ops of a batch by handle in time order; a running maximum carries each handle's
+state along its ops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.kernels.lives_state import Fates, LivesState
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
+from swaptrace.model.ops import CARRIED, Op
+
+__all__ = ["VectorLives"]
+
+# What an op does to the liveness of its handle, as it is packed into sort keys and running states.
+_KEEPS, _ENDS, _BEGINS = 0, 1, 2
+_EFFECT = np.array([_BEGINS, _KEEPS, _ENDS, _KEEPS, _KEEPS], np.uint8)
+_STATE_BITS = np.array([0b00, 0b10, 0b11], np.int32)
+
+
+class VectorLives(LivesState):
+    """No state of its own."""
+
+    def _run(self, op: Bytes, handle: Ints32, page: Ints, row: Ints | None) -> tuple[Fates, Ints]:
+        n = len(op)
+        order, unit, sets = _grouped(op, handle)
+        first = np.empty(n, np.bool_)
+        first[:1] = True
+        np.not_equal(unit[1:], unit[:-1], out=first[1:])
+        firsts = np.flatnonzero(first)
+        carried = self.live[unit[firsts]]
+        # A running maximum carries the handle's latest state along its ops: position << 2 | set here << 1 | live.
+        state = np.arange(0, 4 * n, 4, dtype=np.int32)
+        state += _STATE_BITS[sets]
+        state[firsts] |= carried & (sets[firsts] == _KEEPS)
+        state *= (sets != _KEEPS) | first
+        np.maximum.accumulate(state, out=state)
+        before = np.empty(n, np.int32)
+        before[1:] = state[:-1]
+        before[firsts] = carried
+        live = (before & 1) != 0
+        was_set = (before & 2) != 0
+        prev = np.where(was_set, order[before >> 2], np.int32(CARRIED))
+        birth, stale = prev, None
+        again = np.flatnonzero((sets == _BEGINS) & live)
+        if len(again):
+            page_now = page[order[again]]
+            page_then = np.where(was_set[again], page[prev[again]], self._page[unit[again]])
+            stale = np.zeros(n, np.bool_)
+            stale[again] = (page_now == 0) | (page_now != page_then)
+            birth = _births(order, (sets == _BEGINS) & ~(live & ~stale), first)
+        proofs = np.empty(0, np.int64) if row is None else self._note(row[order], unit, sets, first, live, stale)
+        last = np.append(firsts[1:], n)[: len(firsts)] - 1
+        self.live[unit[last]] = (state[last] & 1) == 1
+        outs = np.flatnonzero(op == Op.OUT)
+        self._page[handle[outs]] = page[outs]  # in time order: the last one of a handle stays
+        by_op = _scattered(prev, order)
+        return Fates(
+            _scattered(live, order),
+            None if stale is None or not stale.any() else _scattered(stale, order),
+            by_op,
+            by_op if birth is prev else _scattered(birth, order),
+        ), proofs
+
+    def _note(self, row: Ints, unit: Ints32, sets: Bytes, first: Bools, live: Bools, stale: Bools | None) -> Ints:
+        """Return the rows of the last accesses before unseen ends; arrays are in group order."""
+        access = (sets == _BEGINS) | (live & (sets == _KEEPS))
+        proofs = np.empty(0, np.int64)
+        if stale is not None:
+            last = np.maximum.accumulate(np.where(access | first, np.arange(len(row)), 0))
+            proved = np.flatnonzero(stale)
+            before = np.maximum(proved - 1, 0)
+            inside = ~first[proved] & access[last[before]]
+            proofs = np.where(inside, row[last[before]], self._last_row[unit[proved]])
+        touched = np.flatnonzero(access)
+        self._last_row[unit[touched]] = row[touched]
+        return proofs
+
+
+def _grouped(op: Bytes, handle: Ints32) -> tuple[Ints32, Ints32, Bytes]:
+    """Sort ops by handle, then time: return each one's index, handle and effect on liveness, in that order.
+
+    One sort of packed unique keys (handle, index, effect) does it without a gather.
+    """
+    n = len(op)
+    shift = max(1, (n - 1).bit_length())
+    low = np.arange(0, 4 * n, 4, dtype=np.uint32)  # shift + 2 <= 32
+    low |= _EFFECT[op]
+    key = handle.astype(np.uint64)
+    key <<= np.uint64(shift + 2)
+    key |= low
+    key.sort()
+    low = key.astype(np.uint32)
+    order = ((low >> np.uint32(2)) & np.uint32((1 << shift) - 1)).view(np.int32)
+    key >>= np.uint64(shift + 2)
+    return order, key.astype(np.int32), (low & np.uint32(3)).astype(np.uint8)
+
+
+def _scattered(values: NDArray[Any], order: Ints32) -> NDArray[Any]:
+    out = np.empty_like(values)
+    out[order] = values
+    return out
+
+
+def _births(order: Ints32, begins: Bools, first: Bools) -> Ints32:
+    """Return for each op the OUT of this batch that began its life before it, or CARRIED."""
+    at = np.arange(len(order))
+    last = np.maximum.accumulate(np.where(begins | first, at, 0))
+    before = np.zeros(len(order), np.int64)
+    before[1:] = last[:-1]
+    return np.where(begins[before] & ~first, order[before], np.int32(CARRIED))
