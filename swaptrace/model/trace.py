@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from swaptrace.model.errors import InputError
 from swaptrace.model.events import COLUMN_BY_NAME, SCHEMA_VERSION, Column, EventBatch
 from swaptrace.model.meta import TraceMeta
+from swaptrace.model.statistics import GroupStatistics, SingleValue
 from swaptrace.model.writer import META_KEY
 
 __all__ = ["BATCH_ROWS", "Trace"]
@@ -44,12 +45,15 @@ class Trace:
     ) -> Iterator[EventBatch]:
         """Yield the rows in time order, ``batch_rows`` at a time, with just ``columns`` decoded.
 
+        A batch ends where a row group of the file ends. Columns that a row group's statistics show to have one value
+        only, or none, are not decoded.
+
         Raises :class:`InputError` where ``ts`` was asked for and goes back (unless ``check_order`` is off: validate
         lists that), or a page of the file is corrupt.
         """
-        first, last_ts = 0, None
-        for batch in self.arrow_batches(columns, batch_rows):
-            events = _decode(batch, columns, first)
+        last_ts = None
+        for events in self._events(columns, batch_rows):
+            first = events.first
             if check_order and "ts" in events.columns and len(events):
                 ts = events["ts"]
                 if (last_ts is not None and ts[0] < last_ts) or bool((ts[1:] < ts[:-1]).any()):
@@ -60,12 +64,24 @@ class Trace:
                     )
                 last_ts = ts[-1]
             yield events
-            first += len(events)
+
+    def _events(self, columns: Sequence[str], batch_rows: int) -> Iterator[EventBatch]:
+        first = 0
+        statistics = GroupStatistics(self._file.metadata)
+        for group in range(self._file.num_row_groups):
+            single = statistics.single(group, columns)
+            decoded = [name for name in columns if name not in single] or ["ts"]
+            for batch in self._arrow(decoded, batch_rows, first, [group]):
+                yield _decode(batch, columns, first, single)
+                first += len(batch)
 
     def arrow_batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the rows as the file has them; raises :class:`InputError` where a page of it is corrupt."""
-        rows = 0
-        stream = self._file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False)
+        yield from self._arrow(columns, batch_rows, 0, list(range(self._file.num_row_groups)))
+
+    def _arrow(self, columns: Sequence[str], batch_rows: int, rows: int, groups: list[int]) -> Iterator[pa.RecordBatch]:
+        """Decode row groups, of which the first begins at row ``rows``."""
+        stream = self._file.iter_batches(batch_rows, groups, list(columns), use_threads=False)
         while True:
             try:
                 batch = next(stream, None)
@@ -153,11 +169,16 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         )
 
 
-def _decode(batch: pa.RecordBatch, columns: Sequence[str], first: int) -> EventBatch:
+def _decode(batch: pa.RecordBatch, columns: Sequence[str], first: int, single: dict[str, SingleValue]) -> EventBatch:
     out: dict[str, NDArray[Any]] = {}
     valid: dict[str, NDArray[np.bool_]] = {}
     for name in columns:
         column = COLUMN_BY_NAME[name]
+        if name in single:
+            out[name] = single[name].values(len(batch))
+            if column.null is None:
+                valid[name] = single[name].present(len(batch))
+            continue
         array = batch.column(name) if name in batch.schema.names else None
         out[name], mask = _numpy(column, array, len(batch))
         if mask is not None:

@@ -56,7 +56,7 @@ class TraceWriter:
                 compression={c.name: "zstd" if c.name == "ts" else "lz4" for c in COLUMNS},
                 use_dictionary=[c.name for c in COLUMNS if c.name not in encodings],
                 column_encoding=encodings,
-                write_statistics=["ts"],
+                write_statistics=True,  # readers need not decode a column that has one value in a row group
             )
         except OSError as error:
             raise PermissionDenied(
