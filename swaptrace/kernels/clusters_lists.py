@@ -19,7 +19,10 @@ __all__ = ["ListPhysical"]
 
 
 class ListPhysical:
-    """State: per cluster the sorted list of its free slots, negated so that the lowest is at the end."""
+    """State: per cluster the list of its free slots, negated so that the lowest is at the end.
+
+    The lists of current clusters are sorted; the others are when they become current.
+    """
 
     def __init__(self, slots: int, cpus: int, cluster: int, spread: bool) -> None:
         clusters = -(-slots // cluster)
@@ -43,6 +46,8 @@ class ListPhysical:
         for part, is_long in alternating_runs(frees, on):
             if is_long and is_sound(units[part], self.slot_of[units[part]] >= 0):
                 done = self._take(units[part], int(on[part.start]), slot[part], change[part])
+            elif frees[part].all() and is_sound(units[part], self.slot_of[units[part]] < 0):
+                done = self._give(units[part], slot[part], change[part])
             else:
                 done = self._run(
                     frees[part].tolist(), units[part].tolist(), on[part].tolist(), scalars(slot[part]),
@@ -78,6 +83,26 @@ class ListPhysical:
         np.negative(slot[:done], out=slot[:done])
         self.slot_of[units[:done]] = slot[:done]
         return done
+
+    def _give(self, units: Ints32, slot: Ints, change: Ints8) -> int:
+        """Free the slots of units that have one; return for how many: all."""
+        at = self.slot_of[units]
+        slot[:] = at
+        self.slot_of[units] = -1
+        capacity, free_of, held = self._capacity, self._free_of, self._held
+        for i, (c, place) in enumerate(zip((at // self._cluster).tolist(), (-at).tolist(), strict=True)):
+            slots = free_of[c]
+            if held[c]:
+                insort(slots, place)
+            else:
+                slots.append(place)
+            if len(slots) == capacity[c]:
+                change[i] = -1
+                if not held[c]:
+                    self._list(c)
+            elif len(slots) == 1 and not held[c]:
+                self._list(c)
+        return len(units)
 
     def _leave(self, cpu: int) -> None:
         """Take the current cluster, if any, away from the CPU."""
@@ -154,6 +179,7 @@ class ListPhysical:
                 self._free_of[c] = list(range(-last, -first + 1))
         else:
             return min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
+        self._free_of[c].sort()
         self._current[cpu] = c
         self._held[c] = True
         return c

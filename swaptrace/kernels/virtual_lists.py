@@ -17,7 +17,9 @@ __all__ = ["ListVirtual"]
 
 
 class ListVirtual:
-    """State: per cluster the sorted list of its free positions, negated so that the lowest is at the end.
+    """State: per cluster the list of its free positions, negated so that the lowest is at the end.
+
+    The lists of cached clusters are sorted; the others are when they become cached.
 
     Memory is bounded by the most clusters that were ever allocated at once, not by the events.
     """
@@ -40,6 +42,9 @@ class ListVirtual:
             if is_long and is_sound(units[part], self.entry_of[units[part]] >= 0):
                 self._take(units[part], int(on[part.start]), key[part], position[part], change[part])
                 continue
+            if frees[part].all() and is_sound(units[part], self.entry_of[units[part]] < 0):
+                self._give(units[part], key[part], position[part], change[part])
+                continue
             done = self._run(
                 frees[part].tolist(), units[part].tolist(), on[part].tolist(), scalars(key[part]),
                 scalars(position[part]), scalars(change[part]),
@@ -50,28 +55,56 @@ class ListVirtual:
 
     def _take(self, units: Ints32, cpu: int, key: Ints, position: Ints16, change: Ints8) -> None:
         """Allocate for all units on one CPU."""
-        entries = np.empty(len(units), np.int64)
-        done = 0
-        while done < len(units):
+        free_of, key_of = self._free_of, self._key_of
+        positions: list[int] = []
+        clusters: list[int] = []
+        counts: list[int] = []
+        keys: list[int] = []
+        left = len(units)
+        while left:
             c = self._cached[cpu]
             if c < 0:
-                c, change[done] = self._next(cpu)
-            free = self._free_of[c]
+                c, change[-left] = self._next(cpu)
+            free = free_of[c]
             if len(free) == self._cluster:
-                self._key_of[c] = self._epoch
+                key_of[c] = self._epoch
                 self._epoch += 1
-            taken = free[: done - len(units) - 1 : -1]
-            del free[done - len(units) :]
+            taken = free[: -left - 1 : -1]
+            del free[-left:]
             if not free:
                 self._cached[cpu] = -1
                 self._held[c] = False
-            part = slice(done, done + len(taken))
-            position[part] = taken
-            key[part] = self._key_of[c]
-            entries[part] = c * self._cluster
-            done = part.stop
-        np.negative(position, out=position)
-        self.entry_of[units] = entries + position
+            positions += taken
+            clusters.append(c)
+            counts.append(len(taken))
+            keys.append(key_of[c])
+            left -= len(taken)
+        np.negative(positions, out=position, casting="unsafe")
+        key[:] = np.repeat(keys, counts)
+        self.entry_of[units] = np.repeat(clusters, counts) * self._cluster + position
+
+    def _give(self, units: Ints32, key: Ints, position: Ints16, change: Ints8) -> None:
+        """Free the entries of units that have one."""
+        at = self.entry_of[units]
+        self.entry_of[units] = -1
+        cluster = at // self._cluster
+        at -= cluster * self._cluster
+        position[:] = at
+        clusters = cluster.tolist()
+        key_of, free_of, held, partial = self._key_of, self._free_of, self._held, self._partial
+        key[:] = [key_of[c] for c in clusters]
+        for i, (c, place) in enumerate(zip(clusters, np.negative(at).tolist(), strict=True)):
+            positions = free_of[c]
+            if held[c]:
+                insort(positions, place)
+                continue
+            positions.append(place)
+            if len(positions) == 1:
+                partial[c] = None
+            elif len(positions) == self._cluster:
+                del partial[c]
+                self._vacant.append(c)
+                change[i] = -1
 
     def _next(self, cpu: int) -> tuple[int, int]:
         """Cache a cluster on a CPU that has none; return it, and 1 if it is a new one, else 0."""
@@ -85,6 +118,7 @@ class ListVirtual:
                 self._key_of.append(-1)
                 self._held.append(False)
             c = self._vacant.pop()
+        self._free_of[c].sort()
         self._cached[cpu] = c
         self._held[c] = True
         return c, int(new)
