@@ -7,6 +7,7 @@ corrupt or newer; 4 capability missing, or too little memory; 5 permission, or a
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -49,7 +50,13 @@ class _Commands(TyperGroup):
             except BrokenPipeError:
                 raise
             except OSError as error:
+                if error.filename is None and error.errno == errno.ENOSPC:
+                    raise PermissionDenied(
+                        "cannot write the result.", _text(error), "Make room, and run it again."
+                    ) from error
                 raise InputError(_text(error)) from error
+            except UnicodeEncodeError as error:  # Parquet, JSON and mail are UTF-8
+                raise InputError("a file name or argument is not UTF-8.", f"{error.object!a}", "Rename it.") from error
             except MemoryError as error:
                 raise SpaceError(
                     "out of memory.",
@@ -127,4 +134,12 @@ for _command in (record, info, validate, replay, report, diff, policies, schema)
 
 def run() -> None:
     """Run the command line of this process."""
-    app(prog_name="swaptrace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the life of the process
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that is not UTF-8
+    try:
+        app(prog_name="swaptrace")
+    except OSError as error:  # the help or the versions could not be written
+        print(f"swaptrace: cannot write the result.\n  {_text(error)}", file=sys.stderr)
+        os._exit(PermissionDenied.exit_code)  # without another try to write it

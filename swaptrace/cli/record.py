@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from swaptrace.model.errors import InputError, UsageError
+from swaptrace.model.files import check_output
 from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns
 
 if TYPE_CHECKING:
@@ -64,7 +65,9 @@ def register(app: typer.Typer) -> None:
 def record(
     ctx: typer.Context,
     *,
-    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE", help="Recordings to import.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Recordings to import; - is text on standard input.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The trace to write.")] = None,
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this time: 30 (seconds), 5min.")
@@ -98,7 +101,8 @@ def record(
         return
     if output is None:
         raise UsageError("where to?", "No output was given.", "Add -o T.parquet")
-    if output.exists() and not force:
+    check_output(output)  # before an hour of recording, not after it
+    if output.is_file() and not force:
         raise UsageError(f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force.")
     if files:
         meta = _import(files, output, form, device or [], vmstat)
@@ -130,7 +134,7 @@ def _import(files: list[Path], output: Path, form: str, specs: list[str], vmstat
     from swaptrace.model.meta import TraceMeta
 
     for path in files:
-        if not path.exists():
+        if str(path) != "-" and not path.exists():
             hint = f"To record a command: swaptrace record -o {output} -- {shlex.quote(str(path))}"
             raise InputError(f"{path}: no such file.", "What stands before -- are files.", hint)
     devices = [parse_device(spec, swap_type) for swap_type, spec in enumerate(specs)]

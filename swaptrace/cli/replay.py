@@ -12,6 +12,7 @@ from swaptrace.cli.options import Format, FreeInference, Metrics, Policies, Quie
 
 if TYPE_CHECKING:
     from swaptrace.model.report import Report
+    from swaptrace.model.trace import Trace
 
 __all__ = ["register", "replay"]
 
@@ -48,12 +49,31 @@ def replay(
     if output is not None:
         check_folder(output)  # before the replay, not after it
     opened = open_traces(traces)
+    _refuse_twins(opened, output)
     metric_names([], metrics or [])  # a misspelt pattern is found before the replay, not after it
     for trace in opened:
         reports = replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet)
         if output is not None:
             _write(reports, trace.path, output, quiet)
         _print(reports, style, metrics or [], str(trace.path), last=trace is opened[-1])
+
+
+def _refuse_twins(traces: list[Trace], folder: Path | None) -> None:
+    """Raise :class:`UsageError` if two traces are the same, or would write the same report files."""
+    from swaptrace.model.errors import UsageError
+
+    for i, trace in enumerate(traces):
+        for other in traces[:i]:
+            if trace.meta.digest and trace.meta.digest == other.meta.digest:
+                raise UsageError(
+                    f"{other.path} and {trace.path} are the same trace.", "Replay is exact.", "Name it once."
+                )
+            if folder is not None and trace.path.stem == other.path.stem:
+                raise UsageError(
+                    f"{other.path} and {trace.path} have the same name.",
+                    f"Both would write {folder}/{trace.path.stem}.POLICY.json.",
+                    "Rename one, or replay them one after the other with a folder for each.",
+                )
 
 
 def _write(reports: list[Report], trace: Path, folder: Path, quiet: bool) -> None:

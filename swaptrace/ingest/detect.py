@@ -32,6 +32,10 @@ def detect(path: Path) -> str:
         )
     if not path.exists():
         raise InputError(f"{path} does not exist.")
+    if not path.is_file():
+        raise InputError(
+            f"{path} is not a regular file.", "It can be read only once.", f"As text: swaptrace record - ... < {path}"
+        )
     try:
         with path.open("rb") as stream:
             head = stream.read(1 << 16)

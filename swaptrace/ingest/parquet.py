@@ -61,7 +61,11 @@ class ParquetRows:
             self._ours = META_KEY in (self._file.metadata.metadata or {})
             keys = self._columns("ts", "kind", "swap_type", "slot")
             if not keys.height:
-                raise InputError(f"{path} holds no rows.")
+                raise InputError(f"{path} holds no rows.", "Nothing was recorded, or a filter left nothing.")
+            if keys["ts"].null_count():
+                raise InputError(
+                    f"{path} has {keys['ts'].null_count():,} rows without a time (ts).", "", "Remove them."
+                )
             self._sorted = bool(keys["ts"].is_sorted())
             if not self._sorted:
                 self.findings.notes.append("The rows were not sorted by time; they are now.")
@@ -83,8 +87,12 @@ class ParquetRows:
             self.meta = replace(self.meta, capabilities={**self._seen})
 
     def _columns(self, *names: str) -> pl.DataFrame:
-        """Return whole columns, read by pyarrow: it checks damaged pages more carefully."""
-        return pl.DataFrame(pl.from_arrow(self._file.read(columns=list(names), use_threads=False)))
+        """Return whole columns, read by pyarrow: it checks damaged pages more carefully.
+
+        Without the metadata of the file: polars panics where it is not UTF-8.
+        """
+        table = self._file.read(columns=list(names), use_threads=False).replace_schema_metadata(None)
+        return pl.DataFrame(pl.from_arrow(table))
 
     def _arrow(self) -> Iterator[pa.RecordBatch]:
         names = [c.name for c in COLUMNS if c.name in self._file.schema_arrow.names]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swaptrace.model.errors import PermissionDenied
 
-__all__ = ["check_folder", "write_atomically"]
+__all__ = ["check_folder", "check_output", "write_atomically"]
 
 
 def check_folder(path: Path) -> None:
@@ -21,6 +21,23 @@ def check_folder(path: Path) -> None:
     else:
         return
     raise PermissionDenied(f"cannot write into {path}.", why, "Choose another place with -o.")
+
+
+def check_output(path: Path) -> None:
+    """Raise :class:`PermissionDenied` if the file ``path`` cannot be written, or is no file: renaming a trace into
+    place would replace a device node; makes nothing."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        why = "It is a directory."
+    elif path.exists() and not path.is_file():
+        why = "It is not a regular file."
+    elif not folder.is_dir():
+        why = f"{folder} does not exist."
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        why = f"{folder} is not writable."
+    else:
+        return
+    raise PermissionDenied(f"cannot write {path}.", why, "Choose another place with -o.")
 
 
 def write_atomically(path: Path, text: str) -> None:

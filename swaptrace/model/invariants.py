@@ -68,7 +68,7 @@ class _Tally:
 _VIOLATIONS = {
     "sorted": "time goes back",
     "device": "swap_type is not among the swap devices of the header",
-    "slot-range": "slot is the header page, or beyond the size of its device",
+    "slot-range": "slot is negative, the header page, or beyond the size of its device",
     "slot-missing": "slot_free, writeback and discard need a slot and its swap_type",
     "content-kind": "hash or fill on an event that moves no content",
     "folio": "sub is not below 2**order, or the order is above a PMD",
@@ -94,6 +94,11 @@ def validate(trace: Trace) -> Findings:
             out.violations.append(Finding("digest", text))
     if trace.meta.rows != trace.rows:
         out.violations.append(Finding("rows", f"the file has {trace.rows:,} rows, the header says {trace.meta.rows:,}"))
+    types = [device.swap_type for device in trace.meta.devices]
+    for swap_type in sorted(set(types)):
+        if not 0 <= swap_type < 255 or types.count(swap_type) > 1:
+            text = f"the header has swap type {swap_type} {types.count(swap_type)} times; types are 0 to 254, each once"
+            out.violations.append(Finding("header", text))
     out.warnings += tally.findings(_WARNINGS)
     for source, count in sorted(trace.meta.lost.items()):
         if count:
@@ -147,8 +152,9 @@ def _check_rows(trace: Trace, tally: _Tally) -> str:
     sizes = np.zeros(256, np.int64)
     known = np.zeros(256, np.bool_)
     for device in trace.meta.devices:
-        known[device.swap_type] = True
-        sizes[device.swap_type] = device.pages or np.iinfo(np.int64).max
+        if 0 <= device.swap_type < 255:  # others are a finding of their own
+            known[device.swap_type] = True
+            sizes[device.swap_type] = device.pages or np.iinfo(np.int64).max
     written = np.empty(0, np.int64)
     folios = _Folios()
     last_ts = np.iinfo(np.int64).min
@@ -161,7 +167,8 @@ def _check_rows(trace: Trace, tally: _Tally) -> str:
                 present = batch.valid[column.name] if column.null is None else values != column.null
                 digest.update(column.name, values, None if column.required else present)
         ts = batch["ts"]
-        tally.add("sorted", np.diff(ts, prepend=last_ts if batch.first else ts[0]) < 0, batch.first)
+        before = np.concatenate([[last_ts if batch.first else ts[0]], ts[:-1]])
+        tally.add("sorted", ts < before, batch.first)
         last_ts = ts[-1]
         _check_slots(batch, known, sizes, tally)
         content = batch.valid["hash"] | batch.valid["fill"]
@@ -178,14 +185,14 @@ def _check_rows(trace: Trace, tally: _Tally) -> str:
 
 def _check_slots(batch: EventBatch, known: _Mask, sizes: NDArray[np.int64], tally: _Tally) -> None:
     swap_type, slot, kind = batch["swap_type"], batch["slot"], batch["kind"]
-    has = slot >= 0
+    has = slot != COLUMN_BY_NAME["slot"].null
     typed = swap_type != 255
     if known.any():
         tally.add("device", typed & ~known[swap_type], batch.first)
         inside = (slot >= 1) & (slot < np.where(known, sizes, np.iinfo(np.int64).max)[swap_type])
         tally.add("slot-range", has & typed & ~inside, batch.first)
     else:
-        tally.add("slot-range", slot == 0, batch.first)
+        tally.add("slot-range", has & (slot <= 0), batch.first)
     tally.add("slot-missing", np.isin(kind, _WITH_SLOT) & ~(has & typed), batch.first)
 
 

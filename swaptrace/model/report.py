@@ -109,8 +109,17 @@ class Report:
         from pydantic import TypeAdapter, ValidationError
         from pydantic_core import from_json
 
+        if Path(path).exists() and not Path(path).is_file():
+            raise InputError(f"{path} is not a regular file.", "A report is the JSON that swaptrace replay -o writes.")
         try:
-            raw: Any = from_json(Path(path).read_bytes())
+            content = Path(path).read_bytes()
+            if content.startswith(b"PAR1"):
+                raise InputError(
+                    f"{path} is a trace, not a report.",
+                    "A report is the JSON that swaptrace replay -o writes.",
+                    f"swaptrace diff {path} -p swap-table -p vswap-v6, or: swaptrace replay {path} -p POLICY -o DIR",
+                )
+            raw: Any = from_json(content)
         except FileNotFoundError as error:
             raise InputError(
                 f"{path} does not exist.", "", "Make one: swaptrace replay TRACE -p POLICY -o reports/"

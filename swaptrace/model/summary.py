@@ -64,7 +64,8 @@ class Timeline:
             half = self._counts.reshape(-1, 2).sum(axis=1)
             self._counts = np.concatenate([half, np.zeros_like(half)])
             self.bin_ns *= 2
-        self._counts += np.bincount((ts - self._start) // self.bin_ns, minlength=len(self._counts))
+        since = (ts - self._start).view(np.uint64)  # unsigned: a span of more than 292 years wraps in int64
+        self._counts += np.bincount((since // np.uint64(self.bin_ns)).astype(np.int64), minlength=len(self._counts))
 
     def bins(self) -> list[int]:
         """Return the counts up to the last bin with an event."""

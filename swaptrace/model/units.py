@@ -28,9 +28,7 @@ def _split(text: str, what: str, units: dict[str, int]) -> tuple[float, str]:
 
 def _scaled(text: str, what: str, units: dict[str, int], unit: str, number: float) -> int:
     if unit not in units:
-        raise UsageError(
-            f"{text!r}: unknown unit {unit!r} of a {what}.", closest(unit, units), f"Units: {', '.join(units)}."
-        )
+        raise UsageError(f"{text!r}: unknown unit {unit!r} of a {what}.", closest(unit, units))
     return round(number * units[unit])
 
 

@@ -67,7 +67,7 @@ def figure_cells(name: str, reports: Sequence[Report]) -> Cells:
     scale = scale_of(present[0].unit, shown)
 
     def bounds(figure: Figure | None) -> str:
-        if figure is None or figure.low is None or figure.high is None:
+        if figure is None or figure.low is None or figure.high is None or figure.low == figure.high:
             return ""
         return f"{scale.cell(figure.low)}..{scale.cell(figure.high)}"
 

@@ -75,7 +75,8 @@ def _warnings(reports: Sequence[Report], notes: Sequence[str]) -> list[str]:
 
 
 def entry(key: str, text: str, width: int) -> list[str]:
-    """Return ``key  text``, continued below: broken at spaces, in a spec after ``+`` or ``,``."""
+    """Return ``key  text``, continued below: broken at spaces, in a spec after ``+`` or ``,``, in a longer word
+    anywhere."""
     breakable = re.sub(r"([+,])(?=[a-z_])", "\\1\x00", text)  # textwrap breaks at spaces only: mark the other places
     room = width - _KEY
     lines: list[str] = []
@@ -86,7 +87,7 @@ def entry(key: str, text: str, width: int) -> list[str]:
             if lines and len(lines[-1]) + len(gap) + len(part) <= room:
                 lines[-1] += gap + part
             else:
-                lines.append(part)
+                lines += [part[at : at + room] for at in range(0, max(len(part), 1), room)]
     return [f"{key if i == 0 else '':<{_KEY}}{line}".rstrip() for i, line in enumerate(lines)]
 
 
@@ -130,13 +131,25 @@ def reproduce(args: Sequence[str], width: int = MAIL_WIDTH) -> list[str]:
     words = list(args[2:])
     while words:
         take = 2 if words[0].startswith("-") and len(words) > 1 and not words[1].startswith("-") else 1
-        word, words = shlex.join(words[:take]), words[take:]
-        if len(lines[-1]) + 1 + len(word) <= width - 2:
-            lines[-1] += " " + word
+        first, *rest = _pieces(words[take - 1], width - 6)
+        head = " ".join([*words[: take - 1], first])
+        words = words[take:]
+        if len(lines[-1]) + 1 + len(head) <= width - 2 and not rest:
+            lines[-1] += " " + head
             continue
         lines[-1] += " \\"
-        lines.append("    " + word)
-        while len(lines[-1]) > width - 2:  # one word wider than the line: a backslash at its end joins it seamlessly
-            cut = max(lines[-1].rfind(mark, 6, width - 3) for mark in ",+/") + 1 or width - 2
-            lines[-1:] = [lines[-1][:cut] + "\\", lines[-1][cut:]]
+        lines += ["    " + head, *rest]
+        for at in range(len(lines) - 1 - len(rest), len(lines) - 1):
+            lines[at] += "\\"  # at the end of a piece it joins the next line to it seamlessly
     return lines
+
+
+def _pieces(word: str, room: int) -> list[str]:
+    """Return ``word`` quoted for a shell, in pieces of at most ``room`` columns: cut after ``,+/`` where possible."""
+    pieces = []
+    while len(shlex.quote(word)) > room - 4:
+        fits = max(n for n in range(1, len(word)) if len(shlex.quote(word[:n])) <= room - 4)
+        cut = max(word.rfind(mark, 1, fits) for mark in ",+/") + 1 or fits
+        pieces.append(shlex.quote(word[:cut]))
+        word = word[cut:]
+    return [*pieces, shlex.quote(word)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from swaptrace.capture import session
 from swaptrace.cli import record
 from swaptrace.ingest import convert as importer
-from swaptrace.model.errors import SwaptraceError
+from swaptrace.model.errors import PermissionDenied, SwaptraceError
 from swaptrace.model.meta import TraceMeta
 
 
@@ -109,3 +110,20 @@ def test_force_overwrites(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"")
     assert run("-o", tmp_path / "t", "--force", "--", "true") == 0
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("output", [".", "fifo", "nowhere/t.parquet", "file/t.parquet"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(
+    calls: list[tuple[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    Path("file").write_text("")
+    assert run("-o", output, "--force", "--duration", "1") == PermissionDenied.exit_code
+    assert calls == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "file"]
+
+
+def test_a_dash_is_standard_input(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    assert run("-", "-o", tmp_path / "t.parquet") == 0
+    assert calls[0][1]["inputs"] == [Path("-")]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from swaptrace.cli.machine import prefer_avx2_sort
-from tests.cli.shell import lines, swaptrace
+from tests.cli.shell import lines, shell, swaptrace
+from tests.traces import story, write_trace
 
 HEAVY = {"numpy", "polars", "pyarrow", "pydantic", "tqdm", "tabulate", "numba"}
 ZEN4 = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nflags\t\t: fpu avx2 avx512f avx512_vbmi2\n"
@@ -97,3 +98,31 @@ def test_the_names_of_the_cpu_features_are_right_for_this_numpy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["info t.parquet", "--help", "--version", "schema metrics"])
+def test_a_full_disk_is_an_error_and_no_traceback(tmp_path: Path, command: str) -> None:
+    write_trace(tmp_path / "t.parquet", story(5))
+    result = shell(f"swaptrace {command} > /dev/full", tmp_path)
+    assert result.returncode == 5
+    assert lines(result)[0] == "swaptrace: cannot write the result."
+
+
+def test_closed_streams_do_not_matter(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t.parquet", story(5))
+    result = shell("swaptrace info t.parquet <&- >&- && swaptrace info t.parquet <&- >&- 2>&-", tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_a_terminal_that_is_not_utf8_shows_what_it_can(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t.parquet", story(5))
+    result = swaptrace("info", "t.parquet", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.isascii()
+
+
+def test_a_file_name_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    write_trace(tmp_path / "t.parquet", story(5))
+    result = shell("cp t.parquet $'t\\xff.parquet'; swaptrace info $'t\\xff.parquet'", tmp_path)
+    assert result.returncode == 3
+    assert "not UTF-8" in lines(result)[0]

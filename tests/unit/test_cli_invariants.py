@@ -13,6 +13,8 @@ import pytest
 
 from swaptrace.model.events import Kind
 from swaptrace.model.invariants import Findings, validate
+from swaptrace.model.meta import SwapDevice
+from swaptrace.model.summary import summarize
 from swaptrace.model.trace import Trace
 from swaptrace.model.writer import META_KEY
 from tests.traces import story, write_trace
@@ -37,6 +39,7 @@ def test_a_sound_trace_has_no_findings(tmp_path: Path) -> None:
     [
         ("device", [OUT | {"ts": 1}, OUT | {"ts": 2, "swap_type": 3}], 1),
         ("slot-range", [OUT | {"ts": 1, "slot": 0}], 0),
+        ("slot-range", [OUT | {"ts": 1, "slot": -5}], 0),
         ("slot-range", [OUT | {"ts": 1}, OUT | {"ts": 2, "slot": 4096}], 1),
         ("slot-missing", [OUT | {"ts": 1}, {"ts": 2, "kind": Kind.SLOT_FREE}], 1),
         ("content-kind", [OUT | {"ts": 1}, OUT | {"ts": 2, "kind": Kind.SLOT_FREE}], 1),
@@ -129,3 +132,15 @@ def test_a_column_of_another_type_is_found(sound: Path) -> None:
 def test_a_missing_digest_is_found(sound: Path) -> None:
     found = rewrite(sound, pq.read_table(sound), digest="")
     assert "the header says nothing" in found.violations[0].text
+
+
+@pytest.mark.parametrize("types", [(300,), (-1,), (255,), (0, 0)])
+def test_swap_types_of_the_header_are_checked(tmp_path: Path, types: tuple[int, ...]) -> None:
+    devices = tuple(SwapDevice(swap_type, 253 << 20) for swap_type in types)
+    assert "header" in [finding.rule for finding in check(tmp_path, [OUT | {"ts": 1}], devices=devices).violations]
+
+
+def test_times_far_apart_are_sorted(tmp_path: Path) -> None:
+    rows = [OUT | {"ts": -(2**62) - 2**61}, OUT | {"ts": 2**62}]
+    assert check(tmp_path, rows).violations == []
+    assert summarize(Trace(tmp_path / "t.parquet")).span_ns == 2**63 + 2**61

@@ -168,7 +168,7 @@ def test_report_prints_again_what_replay_printed(run: Callable[..., Any]) -> Non
         (("replay", "launch.parquet", "-p", "buggy"), 70, "internal error: ZeroDivisionError: boom"),
         (("diff", "launch.parquet", "-p", "vswap-v6"), 2, "1 traces, 1 policies"),
         (("diff", "launch.parquet"), 2, "two things"),
-        (("diff", "launch.parquet", "other.parquet"), 3, "is not a report"),
+        (("diff", "launch.parquet", "other.parquet"), 3, "not a report"),
         (
             ("diff", "launch.parquet", *TWO, "--fail-on", "write.reqests:+2%"),
             2,
@@ -212,3 +212,25 @@ def test_a_bug_says_how_to_report_it_and_debug_adds_its_traceback(run: Callable[
 def test_too_little_memory_is_no_bug(run: Callable[..., Any]) -> None:
     code, _, err = run("replay", "launch.parquet", "-p", "huge")
     assert (code, err.splitlines()[:2]) == (4, ["swaptrace: out of memory.", "  Unable to allocate 93 GiB."])
+
+
+def test_the_same_trace_twice_and_reports_of_one_name_are_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+    write_trace(Path("again.parquet"), story(40))
+    code, _, err = run("replay", "launch.parquet", "again.parquet", "-p", "swap-table")
+    assert code == 2
+    assert "are the same trace" in err
+    Path("b").mkdir()
+    write_trace(Path("b/launch.parquet"), story(40, seed=9))
+    code, _, err = run("replay", "launch.parquet", "b/launch.parquet", "-p", "swap-table", "-o", "out")
+    assert code == 2
+    assert "have the same name" in err
+    assert not Path("out").exists()
+    assert run("replay", "launch.parquet", "b/launch.parquet", "-p", "swap-table")[0] == 0
+
+
+def test_a_trace_given_as_a_report_is_told_apart(run: Callable[..., Any]) -> None:
+    for words in (("diff", "launch.parquet", "other.parquet"), ("report", "launch.parquet")):
+        code, _, err = run(*words)
+        assert code == 3
+        assert "launch.parquet is a trace, not a report." in err
+        assert "swaptrace diff launch.parquet -p" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import shutil
 import sys
@@ -156,3 +157,19 @@ def test_unsorted_parquet_is_sorted(tmp_path: Path) -> None:
     assert "sorted" in " ".join(mixed.notes)
     ts = np.concatenate([b["ts"] for b in Trace(tmp_path / "a.parquet").batches(["ts"])])
     assert bool((ts[1:] >= ts[:-1]).all())
+
+
+def test_parquet_whose_footer_is_not_utf8_or_whose_times_are_missing(tmp_path: Path) -> None:
+    columns = {"kind": ["swap_out"], "cpu": [0], "swap_type": [0], "slot": [5]}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"ts": [1], **columns}).replace_schema_metadata({b"note": b"\xff\xfe"}), path)
+    survive([path], tmp_path / "out.parquet")
+    pq.write_table(pa.table({"ts": pa.array([None], pa.int64()), **columns}), path)
+    with pytest.raises(InputError, match="1 rows without a time"):
+        convert([path], tmp_path / "out.parquet")
+
+
+def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match="not a regular file"):
+        detect(tmp_path / "fifo")
