@@ -62,12 +62,14 @@ def _updates(
         return len(chosen), len(chosen)
     if len(chosen) == 0:
         return 0, 0
-    at = writes.at[chosen]
-    entry = space.entries_of(ops, writes.block[chosen], at)
+    entry = space.entries_of(ops, writes.block[chosen], writes.at[chosen])
     # distinct virtual clusters and distinct descriptor lines, in each run
-    run = chosen // slots
-    order = np.lexsort((entry, run))
-    run, entry, levels = run[order], entry[order], space.levels[at[order]]
+    low = int(entry.min())
+    bits = (int(entry.max()) - low).bit_length()
+    key = ((chosen // slots) << bits) | (entry - low)
+    key.sort()
+    run, entry = key >> bits, (key & ((1 << bits) - 1)) + low
+    levels = space.levels[writes.at[::slots]]  # of the op that wrote each run
     cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
     new = np.ones(len(entry), np.bool_)
     new[1:] = (cluster[1:] != cluster[:-1]) | (run[1:] != run[:-1])
@@ -77,4 +79,4 @@ def _updates(
     fresh[1:] = new[1:] | (first_line[1:] != last_line[:-1])
     lines = int(np.count_nonzero(fresh)) + int((last_line - first_line).sum())
     walks = int(np.count_nonzero(new))
-    return walks, lines + int(levels[new].sum()) + walks * costs.fixed_lines
+    return walks, lines + int(levels[run[new]].sum(dtype=np.int64)) + walks * costs.fixed_lines

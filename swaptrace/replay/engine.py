@@ -106,7 +106,7 @@ def replay(
         for objects, fed in lanes:
             for ops in objects.feed(events):
                 for run in fed:
-                    run.feed(ops.again())
+                    run.feed(ops if run is fed[-1] else ops.again())
         if progress is not None:
             progress(events.first + len(events), trace.rows)
     reports = []

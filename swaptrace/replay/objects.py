@@ -1,6 +1,6 @@
 """From recorded events to ops on objects: which life of which slot each event belongs to.
 
-Rules (design/policies.md 8.2), event by event, per key (device, slot); an event without a slot uses the key
+Rules, event by event, per key (device, slot); an event without a slot uses the key
 (owner, va), and has no key where either is unknown:
 
 1. A ``swap_out`` on a key without a live object begins one. On a live object of the same known owner and va it
@@ -220,17 +220,11 @@ class Objects:
         birth = prev if fate.birth is fate.prev else np.where(new, np.int32(NOTHING), fate.birth)
         source = rows.source
         if fate.stale is not None or not kept:
-            # drop orphans, and put each proved free directly before the OUT that proved it
-            stale = np.zeros(len(op), np.bool_) if fate.stale is None else fate.stale
-            place = np.cumsum(keep) - 1 + np.cumsum(stale)  # where each kept row ends up
-            pick = np.repeat(np.arange(len(op)), keep.astype(np.int64) + stale)
-            is_free = np.zeros(len(pick), np.bool_)
-            is_free[place[stale] - 1] = True
-            prev = np.where(is_free, _moved(fate.prev, place)[pick], _moved(prev, place)[pick])
-            birth = np.where(is_free, _moved(fate.birth, place)[pick], _moved(birth, place)[pick])
-            op = np.where(is_free, np.uint8(Op.FREE), op[pick])
-            new = new[pick] & ~is_free
-            handle, source = handle[pick], rows.sources()[pick]
+            edit = _Edit(keep, fate.stale)
+            prev, birth = edit.links(prev, fate.prev), edit.links(birth, fate.birth)
+            op, new = op[edit.pick], new[edit.pick]
+            op[edit.frees], new[edit.frees] = Op.FREE, False
+            handle, source = handle[edit.pick], rows.sources()[edit.pick]
         return self._gathered(events, Rows(op, handle, source), new, prev, birth)
 
     def _count(self, rows: Rows, fate: Fates, keep: NDArray[np.bool_] | None, new: NDArray[np.bool_]) -> None:
@@ -307,5 +301,22 @@ def _cut_at_swapoffs(events: EventBatch) -> Iterator[tuple[EventBatch, bool]]:
         yield part_of(events, start, len(events)), False
 
 
-def _moved(index: NDArray[np.int32], place: NDArray[np.int64]) -> NDArray[np.int32]:
-    return np.where(index >= 0, place[np.maximum(index, 0)], index).astype(np.int32)
+class _Edit:
+    """Drops orphans, and puts each free that was proved directly before the OUT that proved it."""
+
+    def __init__(self, keep: NDArray[np.bool_], stale: NDArray[np.bool_] | None) -> None:
+        self.place = np.cumsum(keep, dtype=np.int32) - np.int32(1)  # where each kept row ends up
+        self.proving = np.empty(0, np.int64) if stale is None else np.flatnonzero(stale)
+        if stale is not None:
+            self.place += np.cumsum(stale, dtype=np.int32)
+        self.frees = self.place[self.proving] - 1  # where the frees end up
+        kept = np.flatnonzero(keep)
+        self.pick = np.empty(len(kept) + len(self.proving), np.int64)  # the row that each op comes from
+        self.pick[self.place[kept]] = kept
+        self.pick[self.frees] = self.proving
+
+    def links(self, index: NDArray[np.int32], of_free: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return what rows (and ``of_free``, frees) point to, in the new order."""
+        linked = index[self.pick]
+        linked[self.frees] = of_free[self.proving]
+        return np.where(linked >= 0, self.place[np.maximum(linked, 0)], linked)

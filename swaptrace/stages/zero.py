@@ -61,7 +61,7 @@ class Zero(Stage):
         if self._elided_live == zero == same == 0:
             return
         self._latest = grown(self._latest, int(ops.handle.max()) + 1, _STORED)
-        was = ops.before(kept, self._latest, np.arange(len(ops)))
+        was = np.where(ops.prev >= 0, kept[np.maximum(ops.prev, 0)], self._latest[ops.handle])
         was[ops.new] = _STORED
         elided, gone = kept != _STORED, was != _STORED
         out, free = ops.op == Op.OUT, ops.op == Op.FREE
