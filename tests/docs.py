@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from swaptrace.model.events import COLUMNS
+from swaptrace.model.events import COLUMNS, Column
 from swaptrace.model.metrics import METRICS
 from swaptrace.model.report import REPORT_SCHEMA
 from swaptrace.policies.registry import catalogue
@@ -36,11 +36,11 @@ on when a slot free happened that no event showed: replay with `--free-inference
 
 
 def trace_page() -> str:
-    rows = [
-        (f"`{c.name}`", str(c.arrow()).split(",", maxsplit=1)[0].replace("<values=", " of ").rstrip(">"),
-         "yes" if c.nullable else "", c.encoding, c.doc)
-        for c in COLUMNS
-    ]  # fmt: skip
+    def type_name(column: Column) -> str:
+        text = str(column.arrow())
+        return "dictionary of string" if text.startswith("dictionary") else text
+
+    rows = [(f"`{c.name}`", type_name(c), "yes" if c.nullable else "", c.encoding, c.doc) for c in COLUMNS]
     names = "\n".join(
         f"* `{c.name}`: {', '.join(f'`{n.name.lower()}`' for n in c.names)}" for c in COLUMNS if c.names is not None
     )

@@ -28,7 +28,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What a recorder left: the ``input`` of the converter, its ``tier`` (recording.md section 6), events
+    """What a recorder left: the ``input`` of the converter, its ``tier`` (T0: tracepoints, T1: and owners), events
     lost by source, and what it recorded and could not."""
 
     input: Path

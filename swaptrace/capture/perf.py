@@ -36,7 +36,7 @@ def perf_arguments(events: Sequence[Tracepoint], output: str, buffer_kib: int) -
     """Return the command line of ``perf record`` for ``events``, without a command to run.
 
     ``-k mono`` is the clock of all recordings; ``--synth=task`` leaves out 300 kB of memory maps
-    (recording.md section 3).
+    (docs/recording.md).
     """
     line = ["perf", "record", "-a", "-k", "mono", "--synth=task", "-m", f"{buffer_kib}K", "-o", output]
     for event in events:

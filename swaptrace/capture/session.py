@@ -20,7 +20,7 @@ from swaptrace.model.meta import SwapDevice, TraceMeta
 
 __all__ = ["buffer_default_kib", "record_live", "swap_areas"]
 
-_BUFFER_KIB = 32 << 10  # 0 lost of 1.3 M events at 310k events/s (recording.md section 3)
+_BUFFER_KIB = 32 << 10  # 0 lost of 1.3 M events at 310k events/s (docs/recording.md)
 
 
 def record_live(

@@ -19,8 +19,8 @@ _POLL_MS = 50  # the kernel wakes us earlier when buffer_percent of the buffer i
 class CpuReader(threading.Thread):
     """Splices ``trace_pipe_raw`` of one CPU to ``target`` until :meth:`finish`.
 
-    Reads never block: a blocking read of trace_pipe_raw stalls on a partly filled page (recording.md section
-    3). ``error`` holds what ended the thread early (a full disk), ``bytes`` what was written.
+    Reads never block: a blocking read of trace_pipe_raw stalls on a partly filled page (docs/recording.md).
+    ``error`` holds what ended the thread early (a full disk), ``bytes`` what was written.
     """
 
     def __init__(self, source: Path, target: Path, page_bytes: int) -> None:

@@ -50,7 +50,7 @@ def disk_of(major: int, minor: int) -> tuple[int, int, str]:
     """Return the whole disk of a block device: its number, the device's first sector there, and the device's
     kernel name.
 
-    Block events name the whole disk and count sectors from its start (recording.md 1: block_bio_queue fires
+    Block events name the whole disk and count sectors from its start (docs/recording.md: block_bio_queue fires
     after the partition was resolved). Raises :class:`OSError` where sysfs does not know the device.
     """
     here = (_BLOCK / f"{major}:{minor}").resolve(strict=True)

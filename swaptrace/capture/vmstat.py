@@ -40,7 +40,7 @@ def swap_items(vmstat: Mapping[str, int]) -> dict[str, int]:
     """Return the ``enum vm_event_item`` numbers of :data:`ITEMS`, without BTF.
 
     /proc/vmstat prints the event items in the order of the enum from ``pgpgin``, which is item 0 (checked
-    against 6.18: pswpin 2, swpout_zero 109; recording.md section 1). Items that this kernel lacks are left
+    against 6.18: pswpin 2, swpout_zero 109; docs/recording.md). Items that this kernel lacks are left
     out.
     """
     names = list(event_counters(vmstat))

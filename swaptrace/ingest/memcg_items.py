@@ -33,7 +33,7 @@ _ALWAYS = {"pswpin": 2, "pswpout": 3}
 class ItemCodes:
     """Item number -> :class:`Item`. ``vmstat`` has the lines of /proc/vmstat in their order.
 
-    The number of an item is its line minus that of ``pgpgin`` (recording.md section 1). Without vmstat only pswpin
+    The number of an item is its line minus that of ``pgpgin`` (docs/recording.md). Without vmstat only pswpin
     and pswpout are known.
     """
 

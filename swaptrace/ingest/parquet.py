@@ -1,4 +1,4 @@
-"""Parquet with the columns of recording.md section 8 -> rows; also traces of swaptrace itself, which are sorted if
+"""Parquet with the columns of a trace, by name -> rows; also traces of swaptrace itself, which are sorted if
 need be.
 
 A recording has ``NAME.meta.json`` beside ``NAME.parquet``: ``swaps`` (the text of /proc/swaps), ``kernel``,

@@ -1,6 +1,6 @@
 """Raw events -> rows of the schema: what swap did, from what the tracepoints said.
 
-The rules, event by event in time order; "the task" is the tid of the event. recording.md sections 0 and 1 measured
+The rules, event by event in time order; "the task" is the tid of the event. docs/recording.md measured
 them.
 
 **State of a task**, forgotten at its EXIT: the current fault (its latest FAULT); the latest access since that fault;

@@ -23,7 +23,7 @@ __all__ = ["META_KEY", "ROW_GROUP", "TraceWriter", "trace_schema"]
 
 META_KEY = b"swaptrace"
 _NAMES = {c.name: pa.array([n.name.lower() for n in c.names], pa.string()) for c in COLUMNS if c.names}
-ROW_GROUP = 1 << 18  # performance.md section 2: 256 Ki to 1 Mi rows read equally fast; small ones bound memory
+ROW_GROUP = 1 << 18  # 256 Ki to 1 Mi rows were read equally fast; small groups bound memory
 
 
 def trace_schema() -> pa.Schema:

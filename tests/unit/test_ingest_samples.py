@@ -209,7 +209,7 @@ def test_a_trace_imports_again_unchanged(tmp_path: Path) -> None:
 
 
 def test_raw_pages_of_sqlite_against_bpf(tmp_path: Path) -> None:
-    """The same run seen by tracepoints and by BPF: slots, owners and addresses agree (recording.md section 1)."""
+    """The same run seen by tracepoints and by BPF: slots, owners and addresses agree (docs/recording.md)."""
     archive = shared("data/traces/sqlite_tracefs_raw.tar.zst")
     try:
         subprocess.run(["tar", "--zstd", "-xf", str(archive), "-C", str(tmp_path)], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The memory tables of the mailing list come out of the layouts, to 0.01 MiB (design/kernel-facts 1.4).
+"""The memory tables of the mailing list come out of the layouts, to 0.01 MiB (docs/kernel-facts.md).
 
 A 32 GiB device has 8,388,608 slots. It is filled slot by slot on one CPU and read off at 0, 25, 50, 75 and 100 %.
 Sources: H1 and H2 the vswap v3 to v6 covers (20260505153854.1612033-1-nphamcs@gmail.com), H3 the mails on swap table
