@@ -11,7 +11,7 @@ from swaptrace.capture.probes import select
 from swaptrace.capture.splice import CpuReader
 from swaptrace.capture.tasks import TaskNames
 from swaptrace.capture.tracefs import Instance, denied, find_tracefs, has_event, page_bytes, remove_stale
-from swaptrace.model.errors import SwaptraceError
+from swaptrace.model.errors import PermissionDenied, SwaptraceError
 
 __all__ = ["RawRecorder", "problem"]
 
@@ -67,7 +67,7 @@ class RawRecorder:
         """Raise if a reader could not write (a full disk)."""
         for reader in self._readers:
             if reader.error is not None:
-                raise SwaptraceError(
+                raise PermissionDenied(
                     "the recording stopped.",
                     f"{self._plan.target}: {reader.error.strerror}.",
                     "Choose a place with more room with -o.",

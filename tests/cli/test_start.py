@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +127,24 @@ def test_a_file_name_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     result = shell("cp t.parquet $'t\\xff.parquet'; swaptrace info $'t\\xff.parquet'", tmp_path)
     assert result.returncode == 3
     assert "not UTF-8" in lines(result)[0]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_terminated_import_ends_as_with_ctrl_c(tmp_path: Path, name: str) -> None:
+    code = (
+        "import os, signal, sys, threading\nfrom swaptrace.cli.main import run\n"
+        "sys.argv = ['swaptrace', 'record', '-', '-o', 't.parquet']\n"
+        f"threading.Timer(0.5, os.kill, (os.getpid(), signal.{name})).start()\nrun()\n"
+    )
+    reading, writing = os.pipe()  # standard input that never ends
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=reading, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        )  # fmt: skip
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (result.returncode, len(lines(result))) == (130, 1)
+    assert "interrupted" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -99,3 +99,16 @@ def test_cgroups_are_found_by_directory_and_by_name(tmp_path: Path, monkeypatch:
 def test_a_cgroup_without_a_command_is_refused() -> None:
     with pytest.raises(UsageError, match="needs a command"):
         plan_job([], 1.0, "jobs")
+
+
+def test_under_nohup_a_hangup_does_not_end_the_recording() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.requested
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.requested
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
