@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
-from swaptrace.kernels.tables import grown, in_order
+from swaptrace.kernels.places import new_places
+from swaptrace.kernels.tables import in_order
 from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, count_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -51,7 +52,7 @@ class Slots(Stage):
     def __init__(self, discard: bool, prefer: bool, size: int) -> None:
         self._discard, self._spread = discard, prefer
         self._size = size
-        self._slot = np.full(0, -1, np.int64)  # by block
+        self._places = new_places()
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -88,29 +89,13 @@ class Slots(Stage):
         at, taking = in_order(gave, took)
         unit = np.where(taking, ops.block[at], ops.drop[at])
         slots, used = self._clusters.feed(~taking, unit, ops.cpu[at])
-        self._slot = grown(self._slot, int(max(ops.block.max(), ops.drop.max())) + 1, -1)
         taken, given = at[taking], at[~taking]
-        slot = np.full(n, -1, np.int64)
-        slot[taken] = slots[taking]
+        slot = self._places.feed(ops, taken, slots[taking])
         if self._discard:
             self._given = np.full(n, -1, np.int64)
             self._given[given] = slots[~taking]
-        self._follow_inplace(ops, slot)
-        reads = np.flatnonzero(ops.fetch)
-        stored = ops.stored_at[reads]
-        slot[reads] = np.where(stored >= 0, slot[stored], self._slot[ops.block[reads]])
-        stores = np.flatnonzero(ops.store)
-        self._slot[ops.block[stores]] = slot[stores]
         clusters = np.zeros(n, np.int8)
         clusters[given] = used[~taking]
         clusters[taken] += used[taking]
         ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave)
         return slot
-
-    def _follow_inplace(self, ops: Ops, slot: NDArray[np.int64]) -> None:
-        """Give stores in place the slot of what they replace; they may replace one another."""
-        todo = np.flatnonzero(ops.store & ops.inplace)
-        while len(todo):
-            stored = ops.stored_at[todo]
-            slot[todo] = np.where(stored >= 0, slot[stored], self._slot[ops.block[todo]])
-            todo = todo[slot[todo] < 0]

@@ -23,6 +23,7 @@ from swaptrace.model.ops import NOTHING, Backing, Op, Ops
 __all__ = ["Zero"]
 
 _STORED, _ZERO, _SAME = 0, 1, 2
+_MARK = 128
 _BACKING = np.array([Backing.PENDING, Backing.ZERO, Backing.SAME], np.uint8)
 
 
@@ -60,22 +61,31 @@ class Zero(Stage):
         self._ledger.count("dedup.same_filled_pages", same)
         if self._elided_live == zero == same == 0:
             return
-        self._latest = grown(self._latest, int(ops.handle.max()) + 1, _STORED)
-        was = np.where(ops.prev >= 0, kept[np.maximum(ops.prev, 0)], self._latest[ops.handle])
-        was[ops.new] = _STORED
-        elided, gone = kept != _STORED, was != _STORED
-        out, free = ops.op == Op.OUT, ops.op == Op.FREE
-        here = np.where(out, kept, was)
-        ops.backing = np.where(here != _STORED, _BACKING[here], ops.backing)
-        ops.drop = np.where(
-            out & ~ops.new & elided & ~gone, ops.block, np.where(free & gone, np.int32(NOTHING), ops.drop)
-        )
-        ops.store &= ~elided
-        ops.fetch &= ~gone
-        ops.inplace &= ~(elided | gone)
+        at = self._touched(ops, kept)
+        if len(at) == 0:
+            return
+        was = ops.before(kept, self._latest, at)
+        was[ops.new[at]] = _STORED
+        now, out, free = kept[at], ops.op[at] == Op.OUT, ops.op[at] == Op.FREE
+        elided, gone = now != _STORED, was != _STORED
+        here = np.where(out, now, was)
+        ops.backing[at] = np.where(here != _STORED, _BACKING[here], ops.backing[at])
+        ends = out & ~ops.new[at] & elided & ~gone
+        ops.drop[at] = np.where(ends, ops.block[at], np.where(free & gone, np.int32(NOTHING), ops.drop[at]))
+        ops.store[at] &= ~elided
+        ops.fetch[at] &= ~gone
+        ops.inplace[at] &= ~(elided | gone)
         self._elided_live += int(np.count_nonzero(elided)) - int(np.count_nonzero((out | free) & gone))
-        outs = np.flatnonzero(out)
-        self._latest[ops.handle[outs]] = kept[outs]
+        self._latest[ops.handle[at[out]]] = now[out]
+
+    def _touched(self, ops: Ops, kept: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return the ops on objects that are elided before or in this batch: few, in most traces."""
+        self._latest = grown(self._latest, int(ops.handle.max()) + 1, _STORED)
+        marked = ops.handle[np.flatnonzero(kept)]
+        self._latest[marked] |= np.uint8(_MARK)
+        touched = np.flatnonzero(self._latest[ops.handle])
+        self._latest[marked] &= np.uint8(_MARK - 1)
+        return touched
 
     def _how(self, ops: Ops) -> NDArray[np.uint8]:
         """Return for each op how it keeps its page; ops other than writeouts count as stored."""
