@@ -97,7 +97,7 @@ def _traceback(wanted: bool) -> None:
 
 
 def _text(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}." if error.filename else f"{_first_line(error)}."
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or _first_line(error)}."
 
 
 def _first_line(error: Exception) -> str:

@@ -193,7 +193,7 @@ def _require(swaps: int, name: str, findings: Findings) -> None:
             f"Skipped: {seen}."
             if seen
             else "Nothing was swapped while it was recorded, or the swap events were not enabled.",
-            "Record with: swaptrace record -o T.parquet -- COMMAND",
+            "Record with: swaptrace record -o T.parquet -- COMMAND (add --dry-run to see which events it takes)",
         )
 
 

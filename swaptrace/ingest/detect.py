@@ -10,6 +10,7 @@ from swaptrace.model.errors import InputError
 __all__ = ["FORMATS", "detect", "detect_text"]
 
 FORMATS = ("perf-data", "perf-script", "ftrace-text", "ftrace-pages", "parquet")
+_KNOWN = "Import perf.data, the output of perf script or trace-cmd report, ftrace's trace, or Parquet."
 _PERF_LINE = re.compile(r"^\s*(?:\S.*?\s+)?-?\d+(?:/-?\d+)?\s+\[\d+\]\s+\d+\.\d+:", re.M)
 _PERF_EVENT = re.compile(r"\d+\.\d+:\s+(?:\d+\s+)?(?:[a-z_]+:[a-z_0-9]+|[a-z-]+faults):|\bPERF_RECORD_", re.M)
 _FTRACE_LINE = re.compile(r"-\d+\s+(?:\(.{7}\)\s+)?(?:\[\d+\]|\d+[a-zA-Z.#]{4,6})\s", re.M)
@@ -42,7 +43,7 @@ def detect(path: Path) -> str:
     except PermissionError as error:
         raise InputError(f"cannot read {path}.", "Permission denied.") from error
     if not head:
-        raise InputError(f"{path} is empty.", "Nothing was recorded, or the copy failed.")
+        raise InputError(f"{path} is empty.", "Nothing was recorded, or the copy failed.", "Record or copy it again.")
     return _by_bytes(path, head)
 
 
@@ -71,6 +72,7 @@ def _by_bytes(path: Path, head: bytes) -> str:
         raise InputError(
             f"{path} is not a recording that swaptrace knows.",
             "It is binary: neither perf.data, Parquet nor raw.cpu pages.",
+            _KNOWN,
         )
     return detect_text(head.decode(errors="replace"), str(path))
 
@@ -89,4 +91,6 @@ def detect_text(text: str, name: str) -> str:
         or re.search(r"^CPU:\d+ \[LOST", text, re.M)
     ):
         return "ftrace-text"
-    raise InputError(f"{name} is not a recording that swaptrace knows.", "No line looks like perf script or ftrace.")
+    raise InputError(
+        f"{name} is not a recording that swaptrace knows.", "No line looks like perf script or ftrace.", _KNOWN
+    )

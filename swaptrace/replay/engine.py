@@ -34,7 +34,7 @@ _HOW = {
     ),
     Capability.SLOT: (
         "swap slots",
-        "Record where the slot is visible: block devices and swap files, not NFS.",
+        "Record block:block_bio_queue, too (swaptrace record --dry-run), on a block device or swap file.",
     ),
 }
 Progress = Callable[[int, int], None]

@@ -18,6 +18,7 @@ import pytest
 from swaptrace.ingest.convert import convert
 from swaptrace.ingest.detect import detect
 from swaptrace.model.errors import InputError, SwaptraceError, UsageError
+from swaptrace.model.meta import Capability, Sight
 from swaptrace.model.trace import Trace
 from tests.shared import shared
 
@@ -173,3 +174,17 @@ def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(InputError, match="not a regular file"):
         detect(tmp_path / "fifo")
+
+
+def test_half_of_the_events_is_a_trace_without_slots_or_an_error_that_names_the_way(tmp_path: Path) -> None:
+    lines = shared("data/samples/ftrace_default.txt").read_text().splitlines(keepends=True)
+    text = tmp_path / "t.txt"
+    text.write_text("".join(line for line in lines if "block_bio_queue" not in line))
+    meta = convert([text], tmp_path / "out.parquet")
+    assert meta.sight(Capability.SLOT) is Sight.ABSENT
+    assert any("No event has a slot" in note for note in meta.notes)
+    text.write_text("".join(line for line in lines if "write_folio" not in line))
+    with pytest.raises(InputError) as caught:
+        convert([text], tmp_path / "none.parquet")
+    assert "--dry-run" in caught.value.next_step
+    assert not (tmp_path / "none.parquet").exists()
