@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 def diff(
     inputs: Annotated[
         list[Path],
-        typer.Argument(metavar="INPUT", help="Report files, base first; or one trace, with -p BASE -p TEST."),
+        typer.Argument(
+            metavar="INPUT", readable=False, help="Report files, base first; or one trace, with -p BASE -p TEST."
+        ),
     ],
     *,
     policies: Policies = None,

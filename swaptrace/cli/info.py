@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info(
-    trace: Annotated[Path | None, typer.Argument(metavar="TRACE", help="A trace.")] = None,
+    trace: Annotated[Path | None, typer.Argument(metavar="TRACE", readable=False, help="A trace.")] = None,
     json: Json = False,
     owners: Annotated[int, typer.Option(min=0, help="How many owners, cgroups and tasks to list.")] = 5,
     schema: Annotated[bool, typer.Option("--schema", help="Print the columns of a trace instead.")] = False,

@@ -48,7 +48,9 @@ class _Commands(TyperGroup):
                 sys.stdout.flush()
                 return result
             except PermissionError as error:
-                raise PermissionDenied(_text(error)) from error
+                raise PermissionDenied(
+                    _text(error), "This user may not.", "Choose another place, or a user who may."
+                ) from error
             except BrokenPipeError:
                 raise
             except OSError as error:

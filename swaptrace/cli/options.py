@@ -38,8 +38,10 @@ class FreeInference(StrEnum):
     EARLIEST = "earliest"
 
 
-# No path checks of typer's: a missing file is our own three lines and exit code 3.
-TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace, as swaptrace record writes it.")]
+# No path checks of typer's: a missing or unreadable file is our own three lines and exit code 3.
+TracePath = Annotated[
+    Path, typer.Argument(metavar="TRACE", readable=False, help="A trace, as swaptrace record writes it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
 Policies = Annotated[

@@ -66,9 +66,10 @@ def record(
     ctx: typer.Context,
     *,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Recordings to import; - is text on standard input.")
+        list[Path] | None,
+        typer.Argument(metavar="FILE", readable=False, help="Recordings to import; - is text on standard input."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The trace to write.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", readable=False, help="The trace to write.")] = None,
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this time: 30 (seconds), 5min.")
     ] = None,
@@ -78,7 +79,9 @@ def record(
     owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,
     form: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "auto",
     device: Annotated[list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")] = None,
-    vmstat: Annotated[Path | None, typer.Option(help="/proc/vmstat of the machine of FILE, or a copy.")] = None,
+    vmstat: Annotated[
+        Path | None, typer.Option(readable=False, help="/proc/vmstat of the machine of FILE, or a copy.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print commands for whoever has the rights.")] = False,
 ) -> None:

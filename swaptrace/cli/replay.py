@@ -23,12 +23,14 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    traces: Annotated[list[Path], typer.Argument(metavar="TRACE", help="One or more traces.")],
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE", readable=False, help="One or more traces.")],
     *,
     policies: Policies = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", help="Write a report file for each trace and policy."),
+        typer.Option(
+            "-o", "--output", metavar="DIR", readable=False, help="Write a report file for each trace and policy."
+        ),
     ] = None,
     style: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TEXT,
     metrics: Metrics = None,

@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Report files of swaptrace replay -o.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", readable=False, help="Report files of swaptrace replay -o.")
+    ],
     style: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.TEXT,
     metrics: Metrics = None,
 ) -> None:

@@ -68,9 +68,7 @@ class Diff:
     notes: tuple[str, ...]
 
 
-def diff(
-    base: Report, test: Report, patterns: Sequence[str] = (), *, allow_different_traces: bool = False
-) -> Diff:
+def diff(base: Report, test: Report, patterns: Sequence[str] = (), *, allow_different_traces: bool = False) -> Diff:
     """Compare ``test`` with ``base``: :func:`compare` with one test."""
     return compare(base, [test], patterns, allow_different_traces=allow_different_traces)[0]
 
@@ -98,9 +96,7 @@ def compare(
                 f"{_identity(base)} and {_identity(test)}.",
                 "Replay both policies on one trace, or say --allow-different-traces.",
             )
-    likes = {
-        n: next(r.metrics[n] for r in reports if n in r.metrics) for n in metric_names(reports, patterns)
-    }
+    likes = {n: next(r.metrics[n] for r in reports if n in r.metrics) for n in metric_names(reports, patterns)}
     return [
         Diff(
             base,
@@ -152,9 +148,7 @@ def _ratio(test: float, base: float) -> float | None:
     return (test - base) / abs(base)
 
 
-def _range(
-    base: Figure, test: Figure, relative: float | None, paired: bool
-) -> tuple[float | None, float | None]:
+def _range(base: Figure, test: Figure, relative: float | None, paired: bool) -> tuple[float | None, float | None]:
     if base.low is None or base.high is None or test.low is None or test.high is None or relative is None:
         return None, None
     if paired:

@@ -69,17 +69,13 @@ def tripped(gate: Gate, compared: Diff) -> str | None:
         lacking = [r.policy.name for r in (compared.base, compared.test) if gate.metric not in r.metrics]
         raise UsageError(
             f"--fail-on {gate.metric}: no such figure in the report of {' and '.join(lacking)}.",
-            "A stage that would count it is not in that policy's path.",
+            "Nothing in that policy counts it.",
             "Gate on a metric that both reports have.",
         )
     if not _beyond(gate, row):
         return None
     moved = "from 0" if row.relative is None else f"{100 * row.relative:+.4g}%"
-    bound = (
-        ""
-        if row.low is None or row.high is None
-        else f", range {100 * row.low:+.4g}%..{100 * row.high:+.4g}%"
-    )
+    bound = "" if row.low is None or row.high is None else f", range {100 * row.low:+.4g}%..{100 * row.high:+.4g}%"
     who = compared.test.policy.name
     return f"{gate} tripped by {who}: {row.base.value} -> {row.test.value} ({moved}{bound})"
 

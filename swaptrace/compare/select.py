@@ -22,9 +22,7 @@ def require_metric(name: str, reports: Iterable[Report] = ()) -> str:
     """Return ``name`` if it is a metric; raise :class:`UsageError` with the closest match if not."""
     known = _ordered(reports)
     if name not in known:
-        raise UsageError(
-            f"unknown metric {name!r}.", closest(name, known), "All of them: swaptrace schema metrics"
-        )
+        raise UsageError(f"unknown metric {name!r}.", closest(name, known), "All of them: swaptrace schema metrics")
     return name
 
 

@@ -124,6 +124,8 @@ class Report:
             raise InputError(
                 f"{path} does not exist.", "", "Make one: swaptrace replay TRACE -p POLICY -o reports/"
             ) from error
+        except PermissionError as error:
+            raise InputError(f"cannot read {path}.", "Permission denied.") from error
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{path} is not a report.",

@@ -148,3 +148,20 @@ def test_a_terminated_import_ends_as_with_ctrl_c(tmp_path: Path, name: str) -> N
     assert (result.returncode, len(lines(result))) == (130, 1)
     assert "interrupted" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words", [("info",), ("validate",), ("report",), ("diff", "t.parquet"), ("replay", "-p", "swap-table"), ("record",)]
+)
+def test_the_parser_leaves_unreadable_files_to_the_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    from swaptrace.cli.main import app
+
+    (tmp_path / "t.parquet").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    output = ["-o", "out.parquet"] if words == ("record",) else []
+    with pytest.raises(SystemExit) as caught:
+        app([*words, "t.parquet", *output], prog_name="swaptrace")
+    assert caught.value.code == (5 if output else 3)  # empty input; the folder of the output is not writable
