@@ -63,8 +63,10 @@ class VectorContents(Contents):
         drop[ended] = _resolved(lower[ended], number)
 
         self._block_of[batch.keyed] = number[: len(batch.keyed)]
-        self._content[ops.handle[gives]] = NONE
-        self._content[ops.handle[takes]] = batch.content
+        after = np.full(n, NONE, np.int32)
+        after[takes] = batch.content
+        changed = np.flatnonzero(ops.store | (ops.drop != NOTHING) | ops.inplace)
+        self._content[ops.handle[changed]] = after[changed]  # in time order: the last one of an object stays
         self._block[ops.handle[takes]] = block[takes]
         self._spare = np.concatenate([self._spare, drop[ended]])
         unique = np.zeros(n, np.int8)

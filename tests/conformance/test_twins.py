@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,3 +52,13 @@ def assert_twin(trace: MemoryTrace, spec: str, cuts: list[int], free_inference: 
 def test_policy_equals_its_twin(engine: Engine, spec: str, seed: int, cuts: list[int], early: bool) -> None:
     with using_engine(engine):
         assert_twin(random_trace(seed, 2500), spec, cuts, "earliest" if early else "latest")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 2500), max_size=6), first=st.integers(1, 2400))
+def test_memory_cgroups_that_appear_late(engine: Engine, seed: int, cuts: list[int], first: int) -> None:
+    trace = random_trace(seed, 2500)
+    trace.columns["memcg"][:first] = np.minimum(trace.columns["memcg"][:first], 1)
+    with using_engine(engine):
+        assert_twin(trace, "swap-table+dedup", cuts)

@@ -1,0 +1,128 @@
+"""The two forms of lives, contents and places give the same, wherever the stream is cut; loops also interpreted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swaptrace.kernels.contents_loop import LoopContents
+from swaptrace.kernels.contents_state import Contents
+from swaptrace.kernels.contents_vector import VectorContents
+from swaptrace.kernels.keys import KeyTable
+from swaptrace.kernels.lives_loop import LoopLives
+from swaptrace.kernels.lives_state import LivesState
+from swaptrace.kernels.lives_vector import VectorLives
+from swaptrace.kernels.loop import Engine, using_engine
+from swaptrace.kernels.places import LoopPlaces, VectorPlaces
+from swaptrace.model.ops import NOTHING, Op, Ops
+from swaptrace.replay.objects import Objects
+from tests.engines import ENGINES
+from tests.streams import MemoryTrace, random_trace
+
+seeds = st.integers(0, 2**32)
+cut_marks = st.lists(st.integers(1, 799), max_size=5)
+
+
+def bounds(cuts: list[int], n: int) -> list[tuple[int, int]]:
+    return list(pairwise([0, *sorted(set(cuts)), n]))
+
+
+def lives(form: LivesState, seed: int, cuts: list[int], engine: Engine) -> list[list[object]]:
+    r = np.random.default_rng(seed)
+    n, handles = 800, 30
+    op = r.choice([0, 0, 1, 2, 3], n).astype(np.uint8)
+    handle, page = r.integers(0, handles, n, np.int32), r.integers(0, 3, n)
+    seen: list[list[object]] = []
+    form.grow(handles)
+    with using_engine(engine):
+        for a, b in bounds(cuts, n):
+            fate = form.feed(op[a:b], handle[a:b], page[a:b])
+            stale = np.zeros(b - a, np.bool_) if fate.stale is None else fate.stale
+            linked = [np.where(fate.live, link, NOTHING).tolist() for link in (fate.prev, fate.birth)]
+            seen.append([fate.live.tolist(), stale.tolist(), *linked, form.live.tolist()])
+    return seen
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, cuts=cut_marks)
+def test_lives(engine: Engine, seed: int, cuts: list[int]) -> None:
+    assert lives(LoopLives(), seed, cuts, engine) == lives(VectorLives(), seed, cuts, "numpy")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, cuts=cut_marks)
+def test_last_accesses_before_unseen_ends(engine: Engine, seed: int, cuts: list[int]) -> None:
+    found: list[list[int]] = []
+    forms: list[tuple[LivesState, Engine]] = [(LoopLives(), engine), (VectorLives(), "numpy")]
+    for form, chosen in forms:
+        r = np.random.default_rng(seed)
+        op, handle = r.choice([0, 0, 1, 2], 800).astype(np.uint8), r.integers(0, 30, 800, np.int32)
+        rows: list[int] = []
+        form.grow(30)
+        with using_engine(chosen):
+            for a, b in bounds(cuts, 800):
+                rows += form.last_accesses(op[a:b], handle[a:b], np.zeros(b - a, np.int64), np.arange(a, b)).tolist()
+        found.append(sorted(rows))
+    assert found[0] == found[1]
+
+
+def ops_of(trace: MemoryTrace, cuts: list[int]) -> list[Ops]:
+    objects = Objects(("hash", "memcg"))
+    names = ("ts", "kind", "cause", "backend", "cpu", "tgid", "owner_tgid", "swap_type", "dev", "slot", "va", "sub")
+    batches = trace.cut(cuts).batches([*names, "hash", "memcg"])
+    return [ops for events in batches for ops in objects.feed(events)]
+
+
+def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Ops], engine: Engine) -> list[object]:
+    """What a content index and the places of its blocks say, with blocks named by the op that began them."""
+    seen: list[object] = []
+    name: dict[int, int] = {}
+    at = slot = 0
+    with using_engine(engine):
+        for ops in batches:
+            taken = form.feed(ops)
+            ops.store = ops.store & ~taken.hit
+            ops.block, ops.drop, ops.inplace, ops.stored_at = taken.block, taken.drop, taken.inplace, taken.stored_at
+            takes = np.flatnonzero(ops.store & ~ops.inplace)
+            where = places.feed(ops, takes, np.arange(slot, slot + len(takes)))
+            slot += len(takes)
+            for i in range(len(ops)):
+                gone = name.pop(int(ops.drop[i]), None)
+                if ops.store[i] and not ops.inplace[i]:
+                    name[int(ops.block[i])] = at
+                block = name.get(int(ops.block[i])) if ops.op[i] in (Op.OUT, Op.IN) else None
+                seen.append(
+                    (gone, block, bool(taken.hit[i]), bool(ops.inplace[i]), int(taken.unique[i]), int(where[i]))
+                )
+                at += 1
+            seen.append((taken.unhashed, taken.refs_max, sorted(form.holders()[1].tolist())))
+    return seen
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, cuts=cut_marks, kinds=st.sampled_from([3, 40]))
+def test_contents_and_places(engine: Engine, seed: int, cuts: list[int], kinds: int) -> None:
+    trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=200)
+    loop = contents(LoopContents(), LoopPlaces(), ops_of(trace, cuts), engine)
+    assert loop == contents(VectorContents(), VectorPlaces(), ops_of(trace, cuts), "numpy")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_keys_keep_their_numbers_and_their_values(engine: Engine) -> None:
+    keys = np.random.default_rng(1).integers(0, 2**64, 300, np.uint64)
+    with using_engine(engine):
+        table = KeyTable(10)
+        first, again = table.number(np.append(keys, keys)), table.number(keys[::-1])
+        moved = table.rebuild(np.isin(np.arange(len(table)), first[:100]), 5000)
+    assert np.array_equal(first[:300], first[300:])
+    assert np.array_equal(again[::-1], first[:300])
+    assert len(np.unique(first)) == 300
+    assert np.array_equal(table.keys(moved[first[:100]]), keys[:100])
+    assert (moved[first[100:300]] == -1).all()
