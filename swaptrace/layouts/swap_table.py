@@ -17,7 +17,7 @@ Metadata: static per slot of the device: p1 and p2 1 B swap_map + 2 B swap_cgrou
 p4 and p4rfc none; per 512 slots a cluster header of 32 B, in p4 48 B. While a cluster has a slot in use: a table page
 of 4096 B, in p4 and a memcg_table of 1024 B.
 
-Sources: kernel-facts 1.4 and 2.2; "Swap table phase IV" 20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com;
+Sources: docs/kernel-facts.md; "Swap table phase IV" 20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com;
 LWN 1056405, 1057102, 1072657.
 """
 

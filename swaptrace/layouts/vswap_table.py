@@ -16,7 +16,7 @@ Metadata: static 48 B per physical cluster of 512 slots. Per virtual cluster 930
 its slots: the reverse map; its memcg table is deferred (RFC v2) and never made, as no slot is mapped directly.
 
 Sources: 20260528212955.1912856-1-nphamcs@gmail.com (RFC v1), 20260612193738.2183968-1-nphamcs@gmail.com (RFC v2);
-kernel-facts 1.2 and 1.4 (H4).
+docs/kernel-facts.md.
 """
 
 from __future__ import annotations

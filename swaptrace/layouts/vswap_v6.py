@@ -23,7 +23,7 @@ Metadata: static 2 bits per physical slot. Per virtual cluster ``bytes=published
 ``bytes=real`` 12553 B (112 header + 12288 descriptors + 144 of vzalloc's vm_struct and vmap_area + 9 of xarray).
 Per physical cluster in use 8 B for each of its slots: the swap table as reverse map.
 
-Sources: 20260505153854.1612033-1-nphamcs@gmail.com (v6 cover, 14/22, 22/22), mm/vswap.c; kernel-facts 1.2 to 1.4.
+Sources: 20260505153854.1612033-1-nphamcs@gmail.com (v6 cover, 14/22, 22/22), mm/vswap.c; docs/kernel-facts.md.
 """
 
 from __future__ import annotations

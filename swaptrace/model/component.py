@@ -23,9 +23,12 @@ __all__ = [
     "choice",
     "count_param",
     "share_param",
+    "size_param",
 ]
 
 PAGE = 4096
+_MOST_BYTES, _MOST_SHARE, _MOST_COUNT = 8 << 40, 10.0, (1 << 31) - 1  # addresses in pages are kept as int32
+_LEAST_SLOTS = 512  # one cluster
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def bytes_param(name: str, default: str, doc: str) -> Param:
         size = parse_bytes(text)
         if size <= 0 or size % PAGE:
             raise UsageError("not a whole number of 4 KiB pages.", "", "For example 4MiB.")
+        if size > _MOST_BYTES:
+            raise UsageError("more than 8TiB.", "Addresses on a replayed device have 31 bits, in pages.")
         return size
 
     return Param(name, default, doc, parse, "bytes")
@@ -71,18 +76,36 @@ def bytes_param(name: str, default: str, doc: str) -> Param:
 
 def share_param(name: str, default: str, doc: str) -> Param:
     """Return a parameter that is a share, as 7% or 0.07."""
-    return Param(name, default, doc, parse_share, "share")
+
+    def parse(text: str) -> float:
+        share = parse_share(text)
+        if share > _MOST_SHARE:
+            raise UsageError("more than 1000%.")
+        return share
+
+    return Param(name, default, doc, parse, "share")
 
 
 def count_param(name: str, default: str, doc: str, least: int = 0) -> Param:
     """Return a parameter that is a whole number."""
 
     def parse(text: str) -> int:
-        if not text.isdigit() or int(text) < least:
-            raise UsageError(f"not a whole number of at least {least}.")
+        if not text.isdigit() or not least <= int(text) <= _MOST_COUNT:
+            raise UsageError(f"not a whole number from {least} to {_MOST_COUNT}.")
         return int(text)
 
     return Param(name, default, doc, parse, "1")
+
+
+def size_param() -> Param:
+    """Return the parameter ``size`` of stages that place pages: slots of the device, 0 for the recorded number."""
+
+    def parse(text: str) -> int:
+        if not text.isdigit() or not (text == "0" or _LEAST_SLOTS <= int(text) <= _MOST_COUNT):
+            raise UsageError(f"neither 0 nor a whole number of slots from {_LEAST_SLOTS} to {_MOST_COUNT}.")
+        return int(text)
+
+    return Param("size", "0", "slots of the device; 0: as many as the recording had", parse, "slots")
 
 
 def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Param:

@@ -98,6 +98,11 @@ class Column:
     encoding: str = "dictionary"
 
     @property
+    def is_words(self) -> bool:
+        """Whether the file holds words: names or free text, as dictionary-encoded strings."""
+        return self.names is not None or self.text
+
+    @property
     def nullable(self) -> bool:
         """Whether the file may hold nulls; names have one of their own, ``none``."""
         return not self.required and self.names is None
@@ -106,7 +111,7 @@ class Column:
         """Return the Arrow type in the file (dictionary-encoded strings for names and text)."""
         import pyarrow as pa
 
-        if self.names is not None or self.text:
+        if self.is_words:
             return pa.dictionary(pa.int8() if self.names else pa.int32(), pa.string())
         return pa.bool_() if self.dtype == "bool" else pa.from_numpy_dtype(np.dtype(self.dtype))
 

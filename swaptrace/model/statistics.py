@@ -62,5 +62,7 @@ def _single(name: str, chunk: pq.ColumnChunkMetaData, rows: int) -> SingleValue 
         return None
     value = statistics.min
     if column.names is not None:
-        value = next((n.value for n in column.names if n.name.lower() == value), 0)
+        value = next((n.value for n in column.names if n.name.lower() == value), None)
+        if value is None:
+            return None  # an unknown name: decoding it says so
     return SingleValue(value, column.dtype, False)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from swaptrace.model.errors import InputError
+from swaptrace.model.errors import InputError, closest
 from swaptrace.model.events import COLUMN_BY_NAME, SCHEMA_VERSION, Column, EventBatch
 from swaptrace.model.meta import TraceMeta
 from swaptrace.model.statistics import GroupStatistics, SingleValue
@@ -51,6 +51,7 @@ class Trace:
         Raises :class:`InputError` where ``ts`` was asked for and goes back (unless ``check_order`` is off: validate
         lists that), or a page of the file is corrupt.
         """
+        _check_types(self.path, self._file.schema_arrow, columns)
         last_ts = None
         for events in self._events(columns, batch_rows):
             first = events.first
@@ -103,6 +104,7 @@ class Trace:
 
     def comms(self, batch_rows: int = BATCH_ROWS) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
         """Yield ``comm`` as codes into a list of words (code -1: missing), batch by batch."""
+        _check_types(self.path, self._file.schema_arrow, ["comm"])
         for batch in self.arrow_batches(["comm"], batch_rows):
             array = batch.column(0)
             codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -110,10 +112,11 @@ class Trace:
 
 
 def _open(path: Path) -> pq.ParquetFile:
-    if path.is_dir():
-        raise InputError(f"{path} is a directory.", "A trace is one Parquet file.")
     if not path.exists():
         raise InputError(f"{path} does not exist.", "", "Record one: swaptrace record -o T.parquet -- COMMAND")
+    if not path.is_file():
+        what = "a directory" if path.is_dir() else "not a regular file"
+        raise InputError(f"{path} is {what}.", "A trace is one Parquet file, read from its end.")
     try:
         return pq.ParquetFile(path, pre_buffer=False)  # with it, memory would grow with the file
     except PermissionError as error:
@@ -121,18 +124,20 @@ def _open(path: Path) -> pq.ParquetFile:
     except (pa.ArrowException, OSError) as error:
         size = path.stat().st_size
         with path.open("rb") as stream:
-            ours = stream.read(4) == b"PAR1"
+            head = stream.read(4)
+        ours = head == b"PAR1"
         if size == 0:
             why = "The file is empty."
         elif ours:
             why = "It begins like Parquet but its end is missing or damaged: the copy or the recording was cut short."
         else:
             why = "It is not a Parquet file."
-        step = (
-            "Copy it again."
-            if ours
-            else f"If it is a recording of perf or ftrace: swaptrace record {path} -o T.parquet"
-        )
+        if ours:
+            step = "Copy it again."
+        elif head.startswith(b"{"):
+            step = f"If it is a report: swaptrace report {path}"
+        else:
+            step = f"If it is a recording of perf or ftrace: swaptrace record {path} -o T.parquet"
         raise InputError(f"{path} is not a swaptrace trace.", why, step) from error
 
 
@@ -150,6 +155,8 @@ def _header(path: Path, file: pq.ParquetFile) -> TraceMeta:
     try:
         header: Any = from_json(raw)
         version = int(header["schema_version"])
+        if version < 1:
+            raise ValueError(f"schema version {version}")
         if version > SCHEMA_VERSION:
             raise InputError(
                 f"{path} has schema version {version}; this swaptrace reads up to {SCHEMA_VERSION}.",
@@ -167,6 +174,22 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         raise InputError(
             f"{path} lacks the columns {', '.join(missing)}.", "They are required in every schema version."
         )
+
+
+def _check_types(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
+    """Raise :class:`InputError` if a column that is asked for has another type than the schema's."""
+    for name in columns:
+        wanted = COLUMN_BY_NAME[name].arrow()
+        if name not in schema.names:
+            continue
+        found = schema.field(name).type
+        words = COLUMN_BY_NAME[name].is_words and pa.types.is_dictionary(found)
+        if (found.value_type != pa.string()) if words else (found != wanted):
+            raise InputError(
+                f"the column {name} of {path} has the type {found}.",
+                f"Schema version {SCHEMA_VERSION} has {wanted}.",
+                f"Import it: swaptrace record {path} -o T.parquet",
+            )
 
 
 def _decode(batch: pa.RecordBatch, columns: Sequence[str], first: int, single: dict[str, SingleValue]) -> EventBatch:
@@ -207,13 +230,17 @@ def _numpy(column: Column, array: pa.Array | None, rows: int) -> tuple[NDArray[A
 
 
 def _codes(names: type[IntEnum], array: pa.Array, present: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
-    """Return names as the codes of ``names``; unknown ones (of other writers) as 0."""
+    """Return names as the codes of ``names``; an unknown one (of another writer) is an :class:`InputError`."""
     known = [n.name.lower() for n in names]
     words = array.dictionary.to_pylist()
     index: NDArray[np.int64] = _buffer(array.indices)
     if words == known[: len(words)]:  # as our own writer leaves it: the index is the code
         return index.astype(np.uint8)
-    codes = np.array([known.index(w) if w in known else 0 for w in words] or [0], np.uint8)
+    if unknown := [word for word in words if word not in known]:
+        raise InputError(
+            f"the trace has the unknown {names.__name__.lower()} {unknown[0]!r}.", closest(unknown[0], known)
+        )
+    codes = np.array([known.index(w) for w in words] or [0], np.uint8)
     return codes[index if present is None else np.where(present, index, 0)]
 
 

@@ -102,7 +102,10 @@ def replay(
         run.start(space)
     lanes = _lanes(trace, runs, free_inference, batch_rows)
     wanted = sorted({*NEEDED_COLUMNS, *(c for policy in policies for c in policy.columns)})
+    first_ts = last_ts = None
     for events in trace.batches(wanted, batch_rows):
+        first_ts = int(events["ts"][0]) if first_ts is None else first_ts
+        last_ts = int(events["ts"][-1])
         for objects, fed in lanes:
             for ops in objects.feed(events):
                 for run in fed:
@@ -113,7 +116,8 @@ def replay(
     for run in runs:
         run.finish()
         objects = next(lane for lane, fed in lanes if run in fed)
-        reports.append(_report(trace, run, objects, cost or CostModel.load(), command, free_inference))
+        span = (last_ts or 0) - (first_ts or 0)
+        reports.append(_report(trace, run, objects, cost or CostModel.load(), command, free_inference, span))
     return reports
 
 
@@ -145,7 +149,7 @@ def _check(trace: Trace, policy: Policy) -> None:
             )
 
 
-def _report(trace: Trace, run: Run, objects: Objects, cost: CostModel, command: str, free_inference: str) -> Report:
+def _report(trace: Trace, run: Run, objects: Objects, cost: CostModel, command: str, free_inference: str, span: int) -> Report:
     counts, meta, policy = objects.counts, trace.meta, run.policy
     if counts.events != trace.rows:
         raise InputError(f"{trace.path} ended after {counts.events:,} of {trace.rows:,} events.", "", "Copy it again.")
@@ -161,7 +165,7 @@ def _report(trace: Trace, run: Run, objects: Objects, cost: CostModel, command: 
             replayed=trace.rows - skipped,
             skipped=skipped,
             lost=meta.lost_total,
-            span_ns=run.ledger.span,
+            span_ns=span,
             kernel=meta.kernel,
             recorder=meta.recorder,
             capabilities={c.value: meta.sight(c).value for c in Capability},
@@ -188,8 +192,8 @@ def _warnings(trace: Trace, objects: Objects) -> Iterator[str]:
         yield "the recording was interrupted: it ends where it was stopped"
     if counts.orphans:
         yield (
-            f"{counts.orphans:,} reads and frees of slots never seen written were skipped "
-            "(swapped out before the recording?)"
+            f"{counts.orphans:,} reads and frees of pages never seen written were skipped "
+            "(swapped out before the recording, or zero pages whose writeout shows no slot)"
         )
     if counts.slotless:
         yield (

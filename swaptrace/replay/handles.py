@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.tables import grown
+from swaptrace.model.errors import InputError
 
 __all__ = ["PageHandles", "SlotHandles"]
 
+_MOST_CLUSTERS = 1 << 26
 _RUN = 512  # handles are given out in aligned runs of one cluster, so that the map has one entry per cluster
 
 
@@ -41,6 +43,12 @@ class SlotHandles:
 
     def _on(self, device: int, slot: NDArray[np.int64]) -> NDArray[np.int32]:
         cluster = slot >> 9
+        if int(cluster.max()) >= _MOST_CLUSTERS:
+            raise InputError(
+                f"the trace has slot {int(slot.max()):,} on swap device {device}.",
+                f"No swap device has more than {_MOST_CLUSTERS * _RUN:,} slots (128 TiB).",
+                "swaptrace validate names the rows; record or import the trace again.",
+            )
         runs = grown(self._runs.get(device, np.empty(0, np.int32)), int(cluster.max()) + 1, -1)
         base = runs[cluster]
         if (missing := base < 0).any():

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashLog
 from swaptrace.kernels.tables import in_order
-from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param
+from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param, size_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -40,7 +40,7 @@ class Flash(Stage):
         bytes_param("erase", "4MiB", "erase block of the device: one segment"),
         count_param("reserve", "2", "free segments at which the cleaner starts"),
         choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
-        count_param("size", "0", "slots of the device; 0: as many as the recording had"),
+        size_param(),
     )
     assumptions = (
         "The buffer is uncompressed, first in, first out; dead pages give their room back.",

@@ -3,7 +3,7 @@
 Rule. The rule of :mod:`swaptrace.kernels.ftl`, fed with the page addresses that the host writes, in order, and with
 the ranges that the host reports as dead (discard) where they come between them.
 
-Source: P. Desnoyers, "Analytic modeling of SSD write performance", SYSTOR 2012 (greedy cleaning); kernel-facts 6.
+Source: P. Desnoyers, "Analytic modeling of SSD write performance", SYSTOR 2012 (greedy cleaning); docs/kernel-facts.md.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.places import new_places
 from swaptrace.kernels.tables import in_order
-from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, count_param
+from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, size_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 
@@ -41,7 +41,7 @@ class Slots(Stage):
             {"off": False, "on": True},
         ),
         PREFER,
-        count_param("size", "0", "slots of the device; 0: as many as the recording had"),
+        size_param(),
     )
     assumptions = (
         "All swap devices of the trace act as one device; priorities are not replayed.",
