@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -86,7 +88,7 @@ class Follower:
 
 def run(rows: list[Event], cuts: list[int], free_inference: str) -> tuple[list[tuple[str, int, int]], dict[str, int]]:
     bounds = [0, *sorted({c for c in cuts if c < len(rows)} - {0}), len(rows)]
-    batches = [batch_of(rows[a:b], a) for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
+    batches = [batch_of(rows[a:b], a) for a, b in itertools.pairwise(bounds) if b > a]
     bitmap = None
     if free_inference == "earliest":
         bitmap = Objects().find_last_accesses(iter(batches), len(rows))
