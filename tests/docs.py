@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -16,7 +17,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 MADE = "<!-- made by `make docs` from {}; do not edit -->\n"
 
 
-def table(rows: list[tuple[str, ...]], heads: tuple[str, ...]) -> str:
+def table(rows: Iterable[Sequence[str]], heads: Sequence[str]) -> str:
     """Return a Markdown table; bars inside cells are escaped."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return tabulate(cells, heads, tablefmt="github", disable_numparse=True)

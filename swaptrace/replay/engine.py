@@ -149,7 +149,9 @@ def _check(trace: Trace, policy: Policy) -> None:
             )
 
 
-def _report(trace: Trace, run: Run, objects: Objects, cost: CostModel, command: str, free_inference: str, span: int) -> Report:
+def _report(
+    trace: Trace, run: Run, objects: Objects, cost: CostModel, command: str, free_inference: str, span: int
+) -> Report:
     counts, meta, policy = objects.counts, trace.meta, run.policy
     if counts.events != trace.rows:
         raise InputError(f"{trace.path} ended after {counts.events:,} of {trace.rows:,} events.", "", "Copy it again.")
