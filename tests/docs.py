@@ -28,8 +28,8 @@ def metrics_page() -> str:
     return f"""{MADE.format("swaptrace/model/metrics.py")}
 # Metrics
 
-Every figure of a report ({REPORT_SCHEMA}), at `.metrics["name"].value`. Pages are 4 KiB base pages. *exact* follows from
-trace and layout; *modelled* depends on a stated parameter that you can change. A figure with `"inferred": true` depends
+Every figure of a report ({REPORT_SCHEMA}), at `.metrics["name"].value`. Pages are 4 KiB base pages. *exact* follows
+from trace and layout; *modelled* depends on a stated parameter that you can change. One with `"inferred": true` depends
 on when a slot free happened that no event showed: replay with `--free-inference earliest` for the other bound.
 
 {table(rows, ("metric", "unit", "better", "kind", "definition"))}
