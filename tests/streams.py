@@ -25,11 +25,13 @@ class MemoryTrace:
         self.path = Path("memory.parquet")
         self.cuts = cuts
 
-    def batches(self, names: Sequence[str], batch_rows: int = 1 << 16) -> Iterator[EventBatch]:
+    def batches(
+        self, names: Sequence[str], batch_rows: int = 1 << 16, *, rare: Sequence[str] = ()
+    ) -> Iterator[EventBatch]:
         marks = [c for c in self.cuts if 0 < c < self.rows] or list(range(batch_rows, self.rows, batch_rows))
         bounds = [0, *sorted(set(marks)), self.rows]
         for a, b in pairwise(bounds):
-            columns = {name: self._column(name)[a:b] for name in names}
+            columns = {name: self._column(name)[a:b] for name in (*names, *rare)}
             valid = {n: self.valid.get(n, np.zeros(self.rows, bool))[a:b] for n in names if n in ("hash", "fill")}
             yield EventBatch(columns, a, valid)
 

@@ -6,6 +6,7 @@ Missing values are nulls in the file and the column's ``null`` value in NumPy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -184,7 +185,8 @@ COLUMN_BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 @dataclass(frozen=True)
 class EventBatch:
-    """Same-length NumPy columns, sorted by time. Only the columns that were asked for are there.
+    """Same-length NumPy columns, sorted by time. Only the columns that were asked for are there; columns asked for
+    as rare are decoded by ``later`` when somebody looks at them.
 
     ``columns[name]`` has the dtype of the table above (codes of :class:`Kind`, :class:`Cause`, :class:`Backend`
     for names); ``valid[name]`` is a bool mask for ``hash`` and ``fill``; ``first`` is the file row of entry 0.
@@ -193,9 +195,24 @@ class EventBatch:
     columns: dict[str, Array]
     first: int = 0
     valid: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    later: Callable[[str], Array] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     def __getitem__(self, name: str) -> Array:
+        if name not in self.columns and self.later is not None:
+            self.columns[name] = self.later(name)
         return self.columns[name]
+
+    def part(self, start: int, end: int) -> EventBatch:
+        """Return the events ``start`` to ``end``."""
+        if start == 0 and end == len(self):
+            return self
+        later = self.later
+        return EventBatch(
+            {name: values[start:end] for name, values in self.columns.items()},
+            self.first + start,
+            {name: mask[start:end] for name, mask in self.valid.items()},
+            None if later is None else lambda name: later(name)[start:end],
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -41,19 +42,25 @@ class Trace:
         return int(self._file.metadata.num_rows)
 
     def batches(
-        self, columns: Sequence[str], batch_rows: int = BATCH_ROWS, *, check_order: bool = True
+        self,
+        columns: Sequence[str],
+        batch_rows: int = BATCH_ROWS,
+        *,
+        rare: Sequence[str] = (),
+        check_order: bool = True,
     ) -> Iterator[EventBatch]:
         """Yield the rows in time order, ``batch_rows`` at a time, with just ``columns`` decoded.
 
+        ``rare`` columns are decoded where somebody looks at them, a row group at a time.
         A batch ends where a row group of the file ends. Columns that a row group's statistics show to have one value
         only, or none, are not decoded.
 
         Raises :class:`InputError` where ``ts`` was asked for and goes back (unless ``check_order`` is off: validate
         lists that), or a page of the file is corrupt.
         """
-        _check_types(self.path, self._file.schema_arrow, columns)
+        _check_types(self.path, self._file.schema_arrow, [*columns, *rare])
         last_ts = None
-        for events in self._events(columns, batch_rows):
+        for events in self._events(columns, batch_rows, frozenset(rare)):
             first = events.first
             if check_order and "ts" in events.columns and len(events):
                 ts = events["ts"]
@@ -66,14 +73,16 @@ class Trace:
                 last_ts = ts[-1]
             yield events
 
-    def _events(self, columns: Sequence[str], batch_rows: int) -> Iterator[EventBatch]:
+    def _events(self, columns: Sequence[str], batch_rows: int, rare: frozenset[str]) -> Iterator[EventBatch]:
         first = 0
         statistics = GroupStatistics(self._file.metadata)
         for group in range(self._file.num_row_groups):
             single = statistics.single(group, columns)
             decoded = [name for name in columns if name not in single] or ["ts"]
+            start, whole = first, _RareColumns(self._file, group)
             for batch in self._arrow(decoded, batch_rows, first, [group]):
-                yield _decode(batch, columns, first, single)
+                events = _decode(batch, columns, first, single)
+                yield replace(events, later=whole.later(first - start, len(batch), rare)) if rare else events
                 first += len(batch)
 
     def arrow_batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
@@ -109,6 +118,32 @@ class Trace:
             array = batch.column(0)
             codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
             yield codes, array.dictionary.to_pylist()
+
+
+class _RareColumns:
+    """Columns of one row group that are decoded only when they are looked at, once each."""
+
+    def __init__(self, file: pq.ParquetFile, group: int) -> None:
+        self._file, self._group = file, group
+        self._decoded: dict[str, NDArray[Any]] = {}
+
+    def later(self, start: int, rows: int, names: frozenset[str]) -> Callable[[str], NDArray[Any]]:
+        """Return what decodes a column for ``rows`` rows from row ``start`` of the group."""
+
+        def column(name: str) -> NDArray[Any]:
+            if name not in names:
+                raise KeyError(name)
+            if name not in self._decoded:
+                self._decoded[name] = self._decode(name)
+            return self._decoded[name][start : start + rows]
+
+        return column
+
+    def _decode(self, name: str) -> NDArray[Any]:
+        present = name in self._file.schema_arrow.names
+        table = self._file.read_row_group(self._group, columns=[name if present else "ts"], use_threads=False)
+        parts = [_numpy(COLUMN_BY_NAME[name], a if present else None, len(a))[0] for a in table.column(0).chunks]
+        return np.concatenate(parts)
 
 
 def _open(path: Path) -> pq.ParquetFile:

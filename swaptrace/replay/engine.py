@@ -20,7 +20,7 @@ from swaptrace.model.report import CostUsed, PolicyUsed, Report, ToolUsed, Trace
 from swaptrace.model.trace import Trace
 from swaptrace.policies.policy import Policy
 from swaptrace.replay.figures import figures
-from swaptrace.replay.objects import NEEDED_COLUMNS, Objects
+from swaptrace.replay.objects import NEEDED_COLUMNS, RARE_COLUMNS, Objects
 from swaptrace.replay.space import space_of
 
 __all__ = ["FREE_INFERENCE", "REPLAY_ROWS", "Run", "replay"]
@@ -103,7 +103,7 @@ def replay(
     lanes = _lanes(trace, runs, free_inference, batch_rows)
     wanted = sorted({*NEEDED_COLUMNS, *(c for policy in policies for c in policy.columns)})
     first_ts = last_ts = None
-    for events in trace.batches(wanted, batch_rows):
+    for events in trace.batches(wanted, batch_rows, rare=RARE_COLUMNS):
         first_ts = int(events["ts"][0]) if first_ts is None else first_ts
         last_ts = int(events["ts"][-1])
         for objects, fed in lanes:
@@ -125,7 +125,8 @@ def _lanes(trace: Trace, runs: list[Run], free_inference: str, batch_rows: int) 
     """Return the object streams that the policies need: one, and another with writebacks for as-recorded."""
     bitmap = None
     if free_inference == "earliest":
-        bitmap = Objects().find_last_accesses(trace.batches(NEEDED_COLUMNS, batch_rows), trace.rows)
+        batches = trace.batches(NEEDED_COLUMNS, batch_rows, rare=RARE_COLUMNS)
+        bitmap = Objects().find_last_accesses(batches, trace.rows)
     lanes = []
     for writebacks in (False, True):
         fed = [run for run in runs if (run.policy.layout.kind.name == "recorded") == writebacks]

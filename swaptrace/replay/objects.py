@@ -31,24 +31,12 @@ from swaptrace.kernels.lives import Fates, new_lives
 from swaptrace.model.events import Backend, EventBatch, Kind
 from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 from swaptrace.replay.handles import PageHandles, SlotHandles
-from swaptrace.replay.rows import Rows, page_keys, part_of
+from swaptrace.replay.rows import Rows, page_keys
 
-__all__ = ["NEEDED_COLUMNS", "ObjectCounts", "Objects"]
+__all__ = ["NEEDED_COLUMNS", "RARE_COLUMNS", "ObjectCounts", "Objects"]
 
-NEEDED_COLUMNS = (
-    "ts",
-    "kind",
-    "cause",
-    "backend",
-    "cpu",
-    "tgid",
-    "owner_tgid",
-    "swap_type",
-    "dev",
-    "slot",
-    "va",
-    "sub",
-)
+NEEDED_COLUMNS = ("ts", "kind", "backend", "cpu", "owner_tgid", "swap_type", "slot", "va", "sub")
+RARE_COLUMNS = ("cause", "tgid", "dev")  # looked at where events have no slot, or no swap type
 _NO_OP = 255
 _OP_OF_KIND = np.full(256, _NO_OP, np.uint8)
 _OP_OF_KIND[[Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE]] = [Op.OUT, Op.IN, Op.FREE]
@@ -294,11 +282,11 @@ def _cut_at_swapoffs(events: EventBatch) -> Iterator[tuple[EventBatch, bool]]:
     start = 0
     for off in np.flatnonzero(events["kind"] == Kind.SWAPOFF).tolist():
         if off > start:
-            yield part_of(events, start, off), False
-        yield part_of(events, off, off + 1), True
+            yield events.part(start, off), False
+        yield events.part(off, off + 1), True
         start = off + 1
     if start < len(events):
-        yield part_of(events, start, len(events)), False
+        yield events.part(start, len(events)), False
 
 
 class _Edit:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from swaptrace.model.events import Cause, EventBatch
 from swaptrace.model.ops import Op
 
-__all__ = ["Rows", "page_keys", "part_of"]
+__all__ = ["Rows", "page_keys"]
 
 
 @dataclass
@@ -60,14 +60,3 @@ def page_keys(events: EventBatch, needed: NDArray[np.bool_]) -> NDArray[np.int64
     key |= va >> 12
     key *= (owner != 0) & (va >= 0)
     return key
-
-
-def part_of(events: EventBatch, start: int, end: int) -> EventBatch:
-    """Return the events ``start`` to ``end``."""
-    if start == 0 and end == len(events):
-        return events
-    return EventBatch(
-        {name: values[start:end] for name, values in events.columns.items()},
-        events.first + start,
-        {name: mask[start:end] for name, mask in events.valid.items()},
-    )

@@ -28,7 +28,7 @@ from swaptrace.kernels.loop import ENGINES, using_engine
 from swaptrace.model.trace import Trace
 from swaptrace.policies.registry import resolve
 from swaptrace.replay.engine import REPLAY_ROWS, replay
-from swaptrace.replay.objects import NEEDED_COLUMNS, Objects
+from swaptrace.replay.objects import NEEDED_COLUMNS, RARE_COLUMNS, Objects
 from tests.bench.repeated import repeat
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def main() -> None:
 
         def objects() -> None:
             resolver = Objects()
-            for events in trace.batches(NEEDED_COLUMNS, REPLAY_ROWS):
+            for events in trace.batches(NEEDED_COLUMNS, REPLAY_ROWS, rare=RARE_COLUMNS):
                 for _ in resolver.feed(events):
                     pass
 
