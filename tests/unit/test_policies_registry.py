@@ -33,7 +33,7 @@ from swaptrace.policies.registry import resolve
         ("swap-table:phase=4", "did you mean 'p4'?"),
         ("vswap-v6+dedup:scope=devce", "did you mean 'device'?"),
         ("vswap-v6+dedup:index=loose", "known: strict"),
-        ("swap-table:size=5", "cannot act"),
+        ("swap-table:size=4096", "cannot act"),
         ("vswap-v6+flash:buffer=4MiB,buffer=8MiB", "'buffer' is given twice"),
         ("vswap-v6+dedup+dedup", "stage 'dedup' is given twice"),
         ("vswap-v6+slots+flash", "flash and slots at once"),
