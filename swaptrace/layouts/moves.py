@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.clusters import CLUSTER
 from swaptrace.layouts.virtual_space import ENTRY_BITS, VirtualSpace
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import DeviceWrites, Ops
+from swaptrace.model.ops import Ops
 
 __all__ = ["MoveCosts", "charge_moves"]
 
@@ -35,7 +35,11 @@ class MoveCosts:
 def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts) -> None:
     """Charge the moves of this batch to the counts ``indirection.{lookups,cachelines}.{writeback,gc}``."""
     writes, placement = ops.writes, ops.placement
-    if writes is None or placement is None or placement.buffered is None or len(writes.at) == 0:
+    if writes is None or placement is None or placement.buffered is None:
+        return
+    shared = ops.block is not ops.handle  # a dedup stage: the index entry moves, once for all sharers
+    entry = writes.at if shared else space.entries_of(ops, writes.block, writes.at)
+    if len(writes.at) == 0:
         return
     slots = placement.cluster_slots
     runs = len(writes.at) // slots
@@ -44,32 +48,26 @@ def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts
     ledger.count("indirection.cachelines.writeback", runs * (per_run + -(-slots // 8)))
     ledger.count("indirection.cachelines.gc", int(np.count_nonzero(writes.gc)))
     for name, chosen in (("writeback", ~writes.gc), ("gc", writes.gc)):
-        walks, lines = _updates(ops, writes, np.flatnonzero(chosen), slots, space, costs)
+        pages = np.flatnonzero(chosen)
+        if shared or len(pages) == 0:
+            walks = lines = len(pages)
+        else:
+            levels = space.levels[writes.at[::slots]]  # of the op that wrote each run
+            walks, lines = _updates(pages // slots, entry[pages], levels, costs)
         ledger.count(f"indirection.lookups.{name}", walks)
         ledger.count(f"indirection.cachelines.{name}", lines)
 
 
 def _updates(
-    ops: Ops,
-    writes: DeviceWrites,
-    chosen: NDArray[np.int64],
-    slots: int,
-    space: VirtualSpace,
-    costs: MoveCosts,
+    run: NDArray[np.int64], entry: NDArray[np.int64], levels: NDArray[np.uint8], costs: MoveCosts
 ) -> tuple[int, int]:
-    """Return walks and lines of pointing the owners of the written pages ``chosen`` to their new place."""
-    if ops.block is not ops.handle:  # a dedup stage: the index entry moves, once for all sharers
-        return len(chosen), len(chosen)
-    if len(chosen) == 0:
-        return 0, 0
-    entry = space.entries_of(ops, writes.block[chosen], writes.at[chosen])
+    """Return walks and lines of pointing ``entry``, of pages written in ``run``, to their new place."""
     # distinct virtual clusters and distinct descriptor lines, in each run
     low = int(entry.min())
     bits = (int(entry.max()) - low).bit_length()
-    key = ((chosen // slots) << bits) | (entry - low)
+    key = (run << bits) | (entry - low)
     key.sort()
     run, entry = key >> bits, (key & ((1 << bits) - 1)) + low
-    levels = space.levels[writes.at[::slots]]  # of the op that wrote each run
     cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
     new = np.ones(len(entry), np.bool_)
     new[1:] = (cluster[1:] != cluster[:-1]) | (run[1:] != run[:-1])

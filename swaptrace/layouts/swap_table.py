@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
+from swaptrace.kernels.entries import new_entries
 from swaptrace.kernels.tables import grown
 from swaptrace.layouts.charges import OP_BITS, classes_of
 from swaptrace.model.component import PREFER, Layout, Space, choice
@@ -94,7 +95,7 @@ class SwapTable(Layout):
 
     def __init__(self, phase: _Phase, prefer: bool) -> None:
         self._phase, self._spread = phase, prefer
-        self._slot = np.full(0, -1, np.int64)  # by handle
+        self._entries = new_entries()
         self._idle = np.zeros(0, np.bool_)  # by handle: its slot holds nothing
         self._idle_now = 0
         walks = np.zeros((2, len(Op)), np.int64)  # [object is new, op]
@@ -126,9 +127,7 @@ class SwapTable(Layout):
         change = ops.new | (ops.op == Op.FREE)
         at = np.flatnonzero(change)
         slots, used = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
-        self._slot = grown(self._slot, int(ops.handle.max()) + 1, -1)
-        ops.entry = ops.since_birth(slots, at, self._slot)
-        self._slot[ops.handle[at]] = slots
+        ops.entry = self._entries.feed(ops, at, slots)
         self._used = np.zeros(len(ops), np.int8)
         self._used[at] = used
 

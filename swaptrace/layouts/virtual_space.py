@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.tables import grown
+from swaptrace.kernels.entries import new_entries
 from swaptrace.kernels.virtual import VirtualClusters
 from swaptrace.model.ops import Op, Ops
 
@@ -25,7 +25,7 @@ class VirtualSpace:
 
     def __init__(self) -> None:
         self._clusters = VirtualClusters(1 << 16)
-        self._entry = np.full(0, -1, np.int64)  # by handle
+        self._entries = new_entries()
         self.change = np.empty(0, np.int8)  # per op of this batch: clusters allocated or freed
         self.levels = np.empty(0, np.uint8)  # per op: xarray nodes on the way to a cluster
 
@@ -34,10 +34,9 @@ class VirtualSpace:
         at = np.flatnonzero(ops.new | (ops.op == Op.FREE))
         before = self._clusters.allocated
         key, position, change = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
-        self._entry = grown(self._entry, int(ops.handle.max()) + 1, -1)
         key <<= ENTRY_BITS
         key |= position
-        ops.entry = ops.since_birth(key, at, self._entry)
+        ops.entry = self._entries.feed(ops, at, key)
         self.change = np.zeros(len(ops), np.int8)
         self.change[at] = change
         allocated = np.cumsum(change, dtype=np.int64) + before  # after each of the ops `at`
@@ -47,22 +46,6 @@ class VirtualSpace:
         if low != high:
             self.levels[:] = np.searchsorted(_FULL_LEVELS, np.cumsum(self.change, dtype=np.int64) + before) + 1
 
-    def settle(self, ops: Ops) -> None:
-        """End the batch: remember the entries of its new objects."""
-        assert ops.entry is not None
-        born = np.flatnonzero(ops.new)
-        self._entry[ops.handle[born]] = ops.entry[born]
-
     def entries_of(self, ops: Ops, handle: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the entries that the objects ``handle`` have at the ops ``at``, before :meth:`settle`."""
-        assert ops.entry is not None
-        shift = np.uint64(max(1, (len(ops) - 1).bit_length()))
-        born = np.flatnonzero(ops.new)
-        births = (ops.handle[born].astype(np.uint64) << shift) | born.astype(np.uint64)
-        births.sort()
-        asked = (handle.astype(np.uint64) << shift) | at.astype(np.uint64)
-        place = np.searchsorted(births, asked, side="right") - 1
-        found = births[np.maximum(place, 0)] if len(births) else np.zeros(len(asked), np.uint64)
-        here = (place >= 0) & ((found >> shift) == handle.astype(np.uint64))
-        birth = (found & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
-        return np.where(here, ops.entry[np.where(here, birth, 0)], self._entry[handle])
+        """Return the entries that the objects ``handle`` have at the ops ``at``, in order, of this batch."""
+        return self._entries.moved(ops, handle, at)

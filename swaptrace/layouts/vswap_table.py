@@ -114,4 +114,3 @@ class VswapTable(Layout):
         classes.charge(ledger, walks, lines)
         # a walk's fixed lines: the cluster header; per page the virtual table's line, 8-byte entries
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=1, descriptor_bytes=_ENTRY))
-        space.settle(ops)

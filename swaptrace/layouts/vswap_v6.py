@@ -144,7 +144,6 @@ class VswapV6(Layout):
             code |= placement.gave.astype(np.uint16) << np.uint16(_GAVE)
         self._charge(classes_of(ops, code, _BITS), placement is not None)
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=2, descriptor_bytes=_DESCRIPTOR))
-        space.settle(ops)
 
     def _charge(self, classes: Classes, placed: bool) -> None:
         """Price the classes of a batch; ``placed`` says whether a stage hands out physical slots."""

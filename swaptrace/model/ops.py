@@ -144,15 +144,3 @@ class Ops:
         """
         previous = self.prev[where]
         return np.where(previous >= 0, at_out[np.maximum(previous, 0)], table[self.handle[where]])
-
-    def since_birth(self, values: Ints, at: Ints, table: Ints) -> Ints:
-        """Return for each op the value that its object got when it began: at new ops, or in ``table``, by handle.
-
-        ``values`` are given for the ops ``at``: those that begin or end an object.
-        """
-        found = np.empty(len(self), np.int64)
-        found[at] = values
-        rest = np.flatnonzero(self.lives == 0)
-        birth = self.birth[rest]
-        found[rest] = np.where(birth >= 0, found[np.maximum(birth, 0)], table[self.handle[rest]])
-        return found
