@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from swaptrace.kernels.contents_state import NONE, UNHASHED, Contents, Taken
-from swaptrace.kernels.tables import Bools, Ints, Ints32, in_order
+from swaptrace.kernels.order import in_order
+from swaptrace.kernels.tables import Bools, Ints, Ints32
 from swaptrace.model.ops import CARRIED, NOTHING, Ops
 
 __all__ = ["VectorContents"]

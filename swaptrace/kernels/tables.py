@@ -17,7 +17,6 @@ __all__ = [
     "Ints32",
     "Words16",
     "grown",
-    "in_order",
     "readable",
     "scalars",
 ]
@@ -49,19 +48,6 @@ def grown(table: npt.NDArray[S], size: int, fill: int) -> npt.NDArray[S]:
     wider = np.full(max(size, 2 * len(table), 64), fill, table.dtype)
     wider[: len(table)] = table
     return wider
-
-
-def in_order(first: Bools, second: Bools) -> tuple[Ints, Bools]:
-    """Return the things that ops do in order, where an op may do a first and then a second one.
-
-    Returns:
-        int64[m] which op does it, bool[m] whether it is its second.
-    """
-    both = np.empty((len(first), 2), np.bool_)
-    both[:, 0] = first
-    both[:, 1] = second
-    found = np.flatnonzero(both)
-    return found >> 1, (found & 1).astype(np.bool_)
 
 
 def readable(values: npt.ArrayLike, dtype: type[S]) -> npt.NDArray[S]:

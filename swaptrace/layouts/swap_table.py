@@ -29,6 +29,7 @@ import numpy as np
 
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.entries import new_entries
+from swaptrace.kernels.order import indices
 from swaptrace.kernels.tables import grown
 from swaptrace.layouts.charges import OP_BITS, classes_of
 from swaptrace.model.component import PREFER, Layout, Space, choice
@@ -124,8 +125,7 @@ class SwapTable(Layout):
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their physical slot."""
-        change = ops.new | (ops.op == Op.FREE)
-        at = np.flatnonzero(change)
+        at = indices(ops.lives != 0)
         slots, used = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
         ops.entry = self._entries.feed(ops, at, slots)
         self._used = np.zeros(len(ops), np.int8)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.entries import new_entries
+from swaptrace.kernels.order import indices
 from swaptrace.kernels.virtual import VirtualClusters
-from swaptrace.model.ops import Op, Ops
+from swaptrace.model.ops import Ops
 
 __all__ = ["ENTRY_BITS", "VirtualSpace"]
 
@@ -31,7 +32,7 @@ class VirtualSpace:
 
     def enter(self, ops: Ops) -> None:
         """Set ``ops.entry``: the entry of each op's object."""
-        at = np.flatnonzero(ops.new | (ops.op == Op.FREE))
+        at = indices(ops.lives != 0)
         before = self._clusters.allocated
         key, position, change = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
         key <<= ENTRY_BITS

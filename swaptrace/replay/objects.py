@@ -116,10 +116,9 @@ class Objects:
         slotted = slot >= 0
         is_op = op != _NO_OP
         pages = page_keys(events, is_op & ((op == Op.OUT) | ~slotted))
-        chosen = None if is_op.all() else np.flatnonzero(is_op)
-        rows = Rows(op if chosen is None else op[chosen], np.empty(0, np.int32), chosen)
+        rows = Rows.chosen(is_op, op)
         if (slotted | ~is_op).all():
-            rows.handle = self._slots.of(self._devices(events, chosen), rows.of(slot))
+            rows.handle = self._slots.of(self._devices(events, rows.source), rows.of(slot))
         else:
             rows = self._with_slotless(events, rows, slot, pages)
         if len(self._pages):

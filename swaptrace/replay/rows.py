@@ -13,6 +13,8 @@ from swaptrace.model.ops import Op
 
 __all__ = ["Rows", "page_keys"]
 
+_FEW = 1000
+
 
 @dataclass
 class Rows:
@@ -25,10 +27,29 @@ class Rows:
     handle: NDArray[np.int32]
     source: NDArray[np.int64] | None
     unseen: NDArray[np.bool_] | None = None
+    pieces: list[slice] | None = None
+
+    @staticmethod
+    def chosen(is_op: NDArray[np.bool_], op: NDArray[np.uint8]) -> Rows:
+        """Return the events that are ops, without handles yet."""
+        none = np.empty(0, np.int32)
+        gaps = np.flatnonzero(~is_op)
+        if len(gaps) == 0:
+            return Rows(op, none, None)
+        rows = Rows(op, none, np.flatnonzero(is_op))
+        if len(gaps) <= _FEW:  # copying what lies between the gaps is faster than a gather
+            ends = [*gaps.tolist(), len(is_op)]
+            rows.pieces = [slice(a + 1, b) for a, b in zip([-1, *ends[:-1]], ends, strict=True) if b > a + 1]
+        rows.op = rows.of(op)
+        return rows
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the values of these rows of a column of the events."""
-        return values if self.source is None else values[self.source]
+        if self.source is None:
+            return values
+        if self.pieces:
+            return np.concatenate([values[piece] for piece in self.pieces])
+        return values[self.source]
 
     def sources(self) -> NDArray[np.int64]:
         """Return the event that each row came from."""

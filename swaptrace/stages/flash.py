@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashLog
-from swaptrace.kernels.tables import in_order
+from swaptrace.kernels.order import in_order
 from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param, size_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.order import in_order
 from swaptrace.kernels.refcounts import RefCounts
-from swaptrace.kernels.tables import grown, in_order
+from swaptrace.kernels.tables import grown
 from swaptrace.model.ops import NOTHING, Op, Ops
 
 __all__ = ["MemcgSharing"]

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.order import in_order, indices
 from swaptrace.kernels.places import new_places
-from swaptrace.kernels.tables import in_order
 from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, size_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -65,7 +65,7 @@ class Slots(Stage):
         """Place the stores, and turn them and the reads into device traffic."""
         at_entry = self._direct and ops.block is ops.handle
         slot = self._at_entry(ops) if at_entry else self._at_writeout(ops)
-        stores, reads = np.flatnonzero(ops.store), np.flatnonzero(ops.fetch)
+        stores, reads = indices(ops.store), indices(ops.fetch)
         dead = dead_before = np.empty(0, np.int64)
         if self._discard:
             dead = np.flatnonzero(self._given >= 0)
