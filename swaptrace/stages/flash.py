@@ -15,17 +15,14 @@ allocation inside vswap); LWN 1072657.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashLog
-from swaptrace.kernels.order import in_order
+from swaptrace.kernels.flashfeed import ask, per_op
+from swaptrace.kernels.flashlog import FlashLog
 from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param, size_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
-from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement
 
 __all__ = ["Flash"]
 
@@ -79,15 +76,12 @@ class Flash(Stage):
     def feed(self, ops: Ops) -> None:
         """Buffer the stores, write full buffers, and answer the reads."""
         n, ledger = len(ops), self._ledger
-        at, second = in_order(ops.drop != NOTHING, ops.store | ops.fetch)  # in an op, what dies goes first
-        kind = np.where(second, np.where(ops.store[at], np.uint8(STORE), np.uint8(FETCH)), np.uint8(DROP))
-        result = self._log.feed(kind, np.where(second, ops.block[at], ops.drop[at]))
-        buffered, live, segments = (
-            _per_op(change, at, second, n) for change in (result.buffered, result.live, result.segments)
+        at, kind, unit = ask(ops)
+        result = self._log.feed(kind, unit)
+        did = per_op(n, at, kind, result)
+        ops.placement = Placement(
+            did.live, did.segments, np.zeros(n, np.bool_), did.released, self._segment, did.buffered
         )
-        ended = np.zeros(n, np.bool_)
-        ended[at[(kind == DROP) & ~result.absorbed]] = True
-        ops.placement = Placement(live, segments, np.zeros(n, np.bool_), ended, self._segment, buffered)
         ops.writes = DeviceWrites(
             at[result.at],
             result.page,
@@ -98,28 +92,17 @@ class Flash(Stage):
             self._segment,
         )
         waiting = ops.backing == Backing.PENDING
-        hit = np.zeros(n, np.bool_)
-        hit[at[result.hit]] = True
-        taken = np.where((ops.op == Op.OUT) | hit, np.uint8(Backing.BUFFER), np.uint8(Backing.DISK))
+        taken = np.where((ops.op == Op.OUT) | did.hit, np.uint8(Backing.BUFFER), np.uint8(Backing.DISK))
         ops.backing = np.where(waiting, taken, ops.backing)
         ledger.count("buffer.hits", int(np.count_nonzero(result.hit)))
         ledger.count("write.absorbed_pages", int(np.count_nonzero(result.absorbed)))
         ledger.count("write.gc_pages", int(np.count_nonzero(result.gc)))
-        ledger.hold("buffer.bytes", buffered, PAGE)
+        ledger.hold("buffer.bytes", did.buffered, PAGE)
         ledger.written.extend(result.page)
         ledger.read.extend(result.address[result.address >= 0])
         if self._own_map:
-            ledger.hold(METADATA, live, 8)
+            ledger.hold(METADATA, did.live, 8)
 
     def finish(self) -> None:
         """Count what is still in the buffer."""
         self._ledger.count("buffer.pages_end", self._log.buffered)
-
-
-def _per_op(change: NDArray[np.integer[Any]], at: NDArray[np.int64], second: NDArray[np.bool_], n: int) -> NDArray[Any]:
-    """Add up, for each of n ops, the changes of what it does: at most one thing of either half."""
-    total = np.zeros(n, change.dtype)
-    total[at] = change  # of the second, where an op does both
-    both = np.flatnonzero(at[1:] == at[:-1])
-    total[at[both]] += change[both]
-    return total
