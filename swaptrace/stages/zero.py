@@ -81,9 +81,9 @@ class Zero(Stage):
     def _touched(self, ops: Ops, kept: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return the ops on objects that are elided before or in this batch: few, in most traces."""
         self._latest = grown(self._latest, int(ops.handle.max()) + 1, _STORED)
-        marked = ops.handle[np.flatnonzero(kept)]
+        marked = ops.handle[np.flatnonzero(kept != _STORED)]
         self._latest[marked] |= np.uint8(_MARK)
-        touched = np.flatnonzero(self._latest[ops.handle])
+        touched = np.flatnonzero(self._latest[ops.handle] != _STORED)
         self._latest[marked] &= np.uint8(_MARK - 1)
         return touched
 
