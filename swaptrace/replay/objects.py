@@ -31,7 +31,7 @@ from swaptrace.kernels.lives import Fates, new_lives
 from swaptrace.model.events import Backend, EventBatch, Kind
 from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 from swaptrace.replay.handles import PageHandles, SlotHandles
-from swaptrace.replay.rows import Rows, page_keys
+from swaptrace.replay.rows import Rows, page_keys, picked, pieces_of
 
 __all__ = ["NEEDED_COLUMNS", "RARE_COLUMNS", "ObjectCounts", "Objects"]
 
@@ -205,14 +205,14 @@ class Objects:
         self._count(rows, fate, None if kept else keep, new)
         prev = np.where(new, np.int32(NOTHING), fate.prev)
         birth = prev if fate.birth is fate.prev else np.where(new, np.int32(NOTHING), fate.birth)
-        source = rows.source
         if fate.stale is not None or not kept:
             edit = _Edit(keep, fate.stale)
             prev, birth = edit.links(prev, fate.prev), edit.links(birth, fate.birth)
-            op, new = op[edit.pick], new[edit.pick]
+            op, new, handle = edit.picked(op), edit.picked(new), edit.picked(handle)
             op[edit.frees], new[edit.frees] = Op.FREE, False
-            handle, source = handle[edit.pick], rows.sources()[edit.pick]
-        return self._gathered(events, Rows(op, handle, source), new, prev, birth)
+            source = edit.picked(rows.sources())
+            return self._gathered(events, Rows(op, handle, source, pieces=pieces_of(source)), new, prev, birth)
+        return self._gathered(events, rows, new, prev, birth)
 
     def _count(self, rows: Rows, fate: Fates, keep: NDArray[np.bool_] | None, new: NDArray[np.bool_]) -> None:
         """Count the rows; ``keep`` marks those that are not orphans (None: all)."""
@@ -301,9 +301,14 @@ class _Edit:
         self.pick = np.empty(len(kept) + len(self.proving), np.int64)  # the row that each op comes from
         self.pick[self.place[kept]] = kept
         self.pick[self.frees] = self.proving
+        self._pieces = pieces_of(self.pick)
+
+    def picked(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the values of the rows that the ops come from."""
+        return picked(values, self.pick, self._pieces)
 
     def links(self, index: NDArray[np.int32], of_free: NDArray[np.int32]) -> NDArray[np.int32]:
         """Return what rows (and ``of_free``, frees) point to, in the new order."""
-        linked = index[self.pick]
+        linked = self.picked(index)
         linked[self.frees] = of_free[self.proving]
         return np.where(linked >= 0, self.place[np.maximum(linked, 0)], linked)

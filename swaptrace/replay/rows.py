@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from swaptrace.model.events import Cause, EventBatch
 from swaptrace.model.ops import Op
 
-__all__ = ["Rows", "page_keys"]
+__all__ = ["Rows", "page_keys", "picked", "pieces_of"]
 
 _FEW = 1000
 
@@ -33,23 +33,16 @@ class Rows:
     def chosen(is_op: NDArray[np.bool_], op: NDArray[np.uint8]) -> Rows:
         """Return the events that are ops, without handles yet."""
         none = np.empty(0, np.int32)
-        gaps = np.flatnonzero(~is_op)
-        if len(gaps) == 0:
+        if is_op.all():
             return Rows(op, none, None)
-        rows = Rows(op, none, np.flatnonzero(is_op))
-        if len(gaps) <= _FEW:  # copying what lies between the gaps is faster than a gather
-            ends = [*gaps.tolist(), len(is_op)]
-            rows.pieces = [slice(a + 1, b) for a, b in zip([-1, *ends[:-1]], ends, strict=True) if b > a + 1]
+        source = np.flatnonzero(is_op)
+        rows = Rows(op, none, source, pieces=pieces_of(source))
         rows.op = rows.of(op)
         return rows
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the values of these rows of a column of the events."""
-        if self.source is None:
-            return values
-        if self.pieces:
-            return np.concatenate([values[piece] for piece in self.pieces])
-        return values[self.source]
+        return values if self.source is None else picked(values, self.source, self.pieces)
 
     def sources(self) -> NDArray[np.int64]:
         """Return the event that each row came from."""
@@ -64,6 +57,21 @@ class Rows:
             np.insert(self.sources(), before, source),
             np.insert(unseen, before, True),
         )
+
+
+def pieces_of(index: NDArray[np.int64]) -> list[slice] | None:
+    """Return an index array as slices, where it is made of few runs of consecutive numbers, else None."""
+    breaks = np.flatnonzero(index[1:] != index[:-1] + 1)
+    if len(index) == 0 or len(breaks) > _FEW:
+        return None
+    firsts = index[np.append(0, breaks + 1)].tolist()
+    lasts = index[np.append(breaks, len(index) - 1)].tolist()
+    return [slice(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
+
+
+def picked(values: NDArray[Any], index: NDArray[np.int64], pieces: list[slice] | None) -> NDArray[Any]:
+    """Return ``values[index]``; copying ``pieces`` is faster than a gather."""
+    return values[index] if pieces is None else np.concatenate([values[piece] for piece in pieces])
 
 
 def page_keys(events: EventBatch, needed: NDArray[np.bool_]) -> NDArray[np.int64]:
