@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from swaptrace.ingest.raw import Findings, RawChunk
-from swaptrace.ingest.text_events import TextDecoder, number
+from swaptrace.ingest.raw import RawChunk
+from swaptrace.ingest.text_events import number
 from swaptrace.ingest.text_input import TextInput
+from swaptrace.ingest.text_source import TextSource
 from swaptrace.model.errors import InputError
 
 __all__ = ["FtraceText"]
@@ -46,25 +47,12 @@ _REFUSED = (
 )
 
 
-class FtraceText:
+class FtraceText(TextSource):
     """ftrace text as a source of raw events."""
 
     def __init__(self, text: TextInput) -> None:
-        self._text = text
-        self.findings = Findings()
-        self._decoder = TextDecoder(self.findings)
-        self.words = self._decoder.words
+        super().__init__(text)
         self.findings.notes.append("ftrace text does not name its clock.")
-
-    @property
-    def size(self) -> int:
-        """Bytes of input; 0 for standard input."""
-        return self._text.size
-
-    @property
-    def done(self) -> int:
-        """Bytes read so far."""
-        return self._text.done
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in the order of the lines, which is that of time."""

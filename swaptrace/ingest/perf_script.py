@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from swaptrace.ingest.raw import Findings, RawChunk
-from swaptrace.ingest.text_events import TextDecoder, number
+from swaptrace.ingest.raw import RawChunk
+from swaptrace.ingest.text_events import number
 from swaptrace.ingest.text_input import TextInput
+from swaptrace.ingest.text_source import TextSource
 from swaptrace.model.errors import InputError
 
 __all__ = ["PerfScript"]
@@ -20,26 +21,13 @@ _LINE = (
 )
 
 
-class PerfScript:
+class PerfScript(TextSource):
     """perf script text as a source of raw events. Names may hold spaces and dashes; without ``--ns`` times are
     rounded to us."""
 
     def __init__(self, text: TextInput) -> None:
-        self._text = text
-        self.findings = Findings()
-        self._decoder = TextDecoder(self.findings)
-        self.words = self._decoder.words
+        super().__init__(text)
         self._rounded = False
-
-    @property
-    def size(self) -> int:
-        """Bytes of input; 0 for standard input."""
-        return self._text.size
-
-    @property
-    def done(self) -> int:
-        """Bytes read so far."""
-        return self._text.done
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in the order of the lines, which perf sorts by time."""
