@@ -71,10 +71,11 @@ class LoopEntries:
 
     def moved(self, ops: Ops, handle: Ints32, at: Ints) -> Ints:
         """As :meth:`VectorEntries.moved`; has to be asked in every batch, or in none."""
+        assert ops.entry is not None
         self._moving = grown(self._moving, len(self._entry), -1)
         found = np.empty(len(handle), np.int64)
         _follow(
-            readable(ops.new, np.bool_), readable(ops.handle, np.int32), readable(ops.entry, np.int64),  # type: ignore[arg-type]
+            readable(ops.new, np.bool_), readable(ops.handle, np.int32), readable(ops.entry, np.int64),
             readable(handle, np.int32), readable(at, np.int64), found, self._moving,
         )  # fmt: skip
         return found
