@@ -37,7 +37,8 @@ class LoopContents(Contents):
         state = np.array([spare, self._given_out, 0, 0], np.int64)
         _walk(
             readable(ops.store, np.bool_), readable(ops.fetch, np.bool_), readable(ops.inplace, np.bool_),
-            readable(ops.drop, np.int32), readable(ops.handle, np.int32), readable(known, np.bool_),
+            readable(ops.drop, np.int32), readable(ops.handle, np.int32), readable(ops.prev, np.int32),
+            readable(known, np.bool_),
             readable(number, np.int64), hit, block, drop, inplace, stored_at, unique,
             self._refs.count, self._block_of, self._content, self._block, self._stored, stack, state,
         )  # fmt: skip
@@ -47,9 +48,9 @@ class LoopContents(Contents):
 
 @loop
 def _walk(
-    stores: Bools, fetches: Bools, over: Bools, ends: Ints32, handles: Ints32, known: Bools, numbers: Ints,
-    hit: Bools, block: Ints32, drop: Ints32, inplace: Bools, stored_at: Ints32, unique: Ints8,
-    count: Ints, block_of: Ints32, content: Ints32, holds: Ints32, stored: Ints32, spare: Ints32, state: Ints,
+    stores: Bools, fetches: Bools, over: Bools, ends: Ints32, handles: Ints32, prev: Ints32, known: Bools,
+    numbers: Ints, hit: Bools, block: Ints32, drop: Ints32, inplace: Bools, stored_at: Ints32, unique: Ints8,
+    count: Ints32, block_of: Ints32, content: Ints32, holds: Ints32, stored: Ints32, spare: Ints32, state: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops; ``state`` has the numbers to be used again, those given out, and the two counts of the batch."""
     left = state[0]
@@ -65,7 +66,8 @@ def _walk(
         at = -1
         if gives or fetches[i]:
             lower = holds[h]
-            at = stored[lower]
+            if prev[i] >= 0:  # else the object's content is older than this batch
+                at = stored[lower]
         new = -1
         is_hit = False
         if store:

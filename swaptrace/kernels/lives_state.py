@@ -9,21 +9,25 @@ import numpy as np
 
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
 
-__all__ = ["Fates", "LivesState"]
+__all__ = ["Lived", "LivesState"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fates:
-    """What n ops turned out to be; the arrays have one entry per op."""
+class Lived:
+    """What n rows turned out to be: m ops, in order; the arrays have one entry per op."""
 
-    live: Bools
-    """Its handle was live before it."""
-    stale: Bools | None
-    """It is an OUT that proves an unseen end; None: there is none in this batch."""
+    op: Bytes
+    handle: Ints32
+    new: Bools
+    """It is an OUT that begins a life."""
     prev: Ints32
-    """Index of the OUT before it on its handle, CARRIED: in an earlier batch. No meaning where not live."""
+    """The op of this batch that is the life's latest OUT before it, CARRIED: in an earlier batch; NOTHING where new."""
     birth: Ints32
-    """Index of the OUT that began its life, likewise; may be the array ``prev`` itself."""
+    """The OUT that began the life, likewise; may be the array ``prev`` itself."""
+    source: Ints | None
+    """The row that each op comes from, a proved end from the OUT that proved it; None: row i is op i."""
+    stale: int
+    """Number of proved ends."""
 
 
 class LivesState(ABC):
@@ -40,15 +44,14 @@ class LivesState(ABC):
         self.live = grown(self.live, handles, 0)
         self._page = grown(self._page, handles, 0)
 
-    def feed(self, op: Bytes, handle: Ints32, page: Ints) -> Fates:
-        """Run ops in order: uint8[n] of :class:`~swaptrace.model.ops.Op`, int32[n], int64[n] (read at OUTs only)."""
-        return self._run(op, handle, page, None)[0]
+    @abstractmethod
+    def feed(self, op: Bytes, handle: Ints32, page: Ints) -> Lived:
+        """Run rows in order: uint8[n] of :class:`~swaptrace.model.ops.Op`, int32[n], int64[n] (read at OUTs only)."""
 
     def last_accesses(self, op: Bytes, handle: Ints32, page: Ints, row: Ints) -> Ints:
-        """Run ops in order; return for every unseen end the ``row`` (int64[n]) of the last access before it."""
+        """Run rows in order; return for every proved end the ``row`` (int64[n]) of the last access before it."""
         self._last_row = grown(self._last_row, len(self.live), 0)
-        return self._run(op, handle, page, row)[1]
+        return self._proofs(op, handle, page, row)
 
     @abstractmethod
-    def _run(self, op: Bytes, handle: Ints32, page: Ints, row: Ints | None) -> tuple[Fates, Ints]:
-        """Run ops in order; return what they are and, if ``row`` is given, the last accesses before unseen ends."""
+    def _proofs(self, op: Bytes, handle: Ints32, page: Ints, row: Ints) -> Ints: ...

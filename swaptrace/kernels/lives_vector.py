@@ -6,14 +6,16 @@ state along its ops.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.lives_state import Fates, LivesState
+from swaptrace.kernels.lives_state import Lived, LivesState
+from swaptrace.kernels.pick import Pick
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
-from swaptrace.model.ops import CARRIED, Op
+from swaptrace.model.ops import CARRIED, NOTHING, Op
 
 __all__ = ["VectorLives"]
 
@@ -23,10 +25,41 @@ _EFFECT = np.array([_BEGINS, _KEEPS, _ENDS, _KEEPS, _KEEPS], np.uint8)
 _STATE_BITS = np.array([0b00, 0b10, 0b11], np.int32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Fates:
+    """What n rows turned out to be, before orphans are dropped and proved ends put in."""
+
+    live: Bools  # its handle was live before it
+    stale: Bools | None  # it is an OUT that proves an end; None: there is none
+    prev: Ints32  # index of the row that is the OUT before it, CARRIED: in an earlier batch
+    birth: Ints32
+
+
 class VectorLives(LivesState):
     """No state of its own."""
 
-    def _run(self, op: Bytes, handle: Ints32, page: Ints, row: Ints | None) -> tuple[Fates, Ints]:
+    def feed(self, op: Bytes, handle: Ints32, page: Ints) -> Lived:
+        """Run rows in order."""
+        fate, _ = self._run(op, handle, page, None)
+        out = op == Op.OUT
+        new = out & ~fate.live
+        if fate.stale is not None:
+            new |= fate.stale
+        keep = out | fate.live
+        prev = np.where(new, np.int32(NOTHING), fate.prev)
+        birth = prev if fate.birth is fate.prev else np.where(new, np.int32(NOTHING), fate.birth)
+        if fate.stale is None and keep.all():
+            return Lived(op, handle, new, prev, birth, None, 0)
+        edit = _Edit(keep, fate.stale)
+        prev, birth = edit.links(prev, fate.prev), edit.links(birth, fate.birth)
+        op, new, handle = edit.pick.of(op), edit.pick.of(new), edit.pick.of(handle)
+        op[edit.frees], new[edit.frees] = Op.FREE, False
+        return Lived(op, handle, new, prev, birth, edit.pick.index, len(edit.frees))
+
+    def _proofs(self, op: Bytes, handle: Ints32, page: Ints, row: Ints) -> Ints:
+        return self._run(op, handle, page, row)[1]
+
+    def _run(self, op: Bytes, handle: Ints32, page: Ints, row: Ints | None) -> tuple[_Fates, Ints]:
         n = len(op)
         order, unit, sets = _grouped(op, handle)
         first = np.empty(n, np.bool_)
@@ -60,7 +93,7 @@ class VectorLives(LivesState):
         outs = np.flatnonzero(op == Op.OUT)
         self._page[handle[outs]] = page[outs]  # in time order: the last one of a handle stays
         by_op = _scattered(prev, order)
-        return Fates(
+        return _Fates(
             _scattered(live, order),
             None if stale is None or not stale.any() else _scattered(stale, order),
             by_op,
@@ -80,6 +113,28 @@ class VectorLives(LivesState):
         touched = np.flatnonzero(access)
         self._last_row[unit[touched]] = row[touched]
         return proofs
+
+
+class _Edit:
+    """Drops orphans, and puts each end that was proved directly before the OUT that proved it."""
+
+    def __init__(self, keep: Bools, stale: Bools | None) -> None:
+        self.place = np.cumsum(keep, dtype=np.int32) - np.int32(1)  # where each kept row ends up
+        self.proving = np.empty(0, np.int64) if stale is None else np.flatnonzero(stale)
+        if stale is not None:
+            self.place += np.cumsum(stale, dtype=np.int32)
+        self.frees = self.place[self.proving] - 1  # where the ends end up
+        kept = np.flatnonzero(keep)
+        source = np.empty(len(kept) + len(self.proving), np.int64)  # the row that each op comes from
+        source[self.place[kept]] = kept
+        source[self.frees] = self.proving
+        self.pick = Pick(source)
+
+    def links(self, index: Ints32, of_free: Ints32) -> Ints32:
+        """Return what rows (and ``of_free``, ends) point to, in the new order."""
+        linked = self.pick.of(index)
+        linked[self.frees] = of_free[self.proving]
+        return np.where(linked >= 0, self.place[np.maximum(linked, 0)], linked)
 
 
 def _grouped(op: Bytes, handle: Ints32) -> tuple[Ints32, Ints32, Bytes]:

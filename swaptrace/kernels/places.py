@@ -1,7 +1,7 @@
-"""Where blocks are: the slot that each op of a batch stores to or reads from.
+"""Where blocks are: who gives back and takes slots in a batch, and the slot that each op stores to or reads from.
 
-Rule, in order. A block that is stored, and not in place, is at the slot that its op takes; one that is stored in place
-stays where it is. A fetch reads where the block is. Ops that do neither have no slot, -1.
+Rule, in order. In an op, the block that dies gives its slot back, then the block that is stored takes one, unless it
+is stored in place: then it stays where it is. A fetch reads where the block is. Ops that do neither have no slot, -1.
 """
 
 from __future__ import annotations
@@ -11,10 +11,26 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
-from swaptrace.kernels.tables import Bools, Ints, Ints32, grown, readable
-from swaptrace.model.ops import Ops
+from swaptrace.kernels.order import in_order
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, grown, readable
+from swaptrace.model.ops import NOTHING, Ops
 
-__all__ = ["LoopPlaces", "VectorPlaces", "new_places"]
+__all__ = ["LoopPlaces", "VectorPlaces", "exchanges", "new_places"]
+
+
+def exchanges(ops: Ops) -> tuple[Bools, Ints32, Words16]:
+    """Return who gives back (True) or takes (False) a slot, in order: bool[m], the block, the CPU."""
+    gives, takes = ops.drop != NOTHING, ops.store & ~ops.inplace
+    if engine_name() != "numba":
+        at, taking = in_order(gives, takes)
+        return ~taking, np.where(taking, ops.block[at], ops.drop[at]), ops.cpu[at]
+    room = 2 * len(ops) + 1
+    giving, block, cpu = np.empty(room, np.bool_), np.empty(room, np.int32), np.empty(room, np.uint16)
+    m = _exchange(
+        gives, takes, readable(ops.drop, np.int32), readable(ops.block, np.int32), readable(ops.cpu, np.uint16),
+        giving, block, cpu,
+    )  # fmt: skip
+    return giving[:m], block[:m], cpu[:m]
 
 
 class VectorPlaces:
@@ -23,11 +39,14 @@ class VectorPlaces:
     def __init__(self) -> None:
         self._slot: Ints = np.full(0, -1, np.int64)
 
-    def feed(self, ops: Ops, takes: Ints, slots: Ints) -> Ints:
-        """Return int64[n] slots; the ops ``takes``, in order, take ``slots``."""
+    def feed(self, ops: Ops, slots: Ints, change: Ints8) -> tuple[Ints, Ints8]:
+        """Return int64[n] slots, and the ``change`` of each exchange summed by op; ``slots`` are those exchanged."""
         self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)
-        slot = np.full(len(ops), -1, np.int64)
-        slot[takes] = slots
+        at, taking = in_order(ops.drop != NOTHING, ops.store & ~ops.inplace)
+        slot, changes = np.full(len(ops), -1, np.int64), np.zeros(len(ops), np.int8)
+        slot[at[taking]] = slots[taking]
+        changes[at[~taking]] = change[~taking]
+        changes[at[taking]] += change[taking]
         todo = np.flatnonzero(ops.store & ops.inplace)
         while len(todo):  # stores in place may replace one another
             slot[todo] = self._before(ops, slot, todo)
@@ -35,7 +54,7 @@ class VectorPlaces:
         reads, stores = np.flatnonzero(ops.fetch), np.flatnonzero(ops.store)
         slot[reads] = self._before(ops, slot, reads)
         self._slot[ops.block[stores]] = slot[stores]
-        return slot
+        return slot, changes
 
     def _before(self, ops: Ops, slot: Ints, where: Ints) -> Ints:
         stored = ops.stored_at[where]
@@ -48,15 +67,16 @@ class LoopPlaces:
     def __init__(self) -> None:
         self._slot: Ints = np.full(0, -1, np.int64)
 
-    def feed(self, ops: Ops, takes: Ints, slots: Ints) -> Ints:
+    def feed(self, ops: Ops, slots: Ints, change: Ints8) -> tuple[Ints, Ints8]:
         """As :meth:`VectorPlaces.feed`."""
         self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)
-        slot = np.empty(len(ops), np.int64)
+        slot, changes = np.empty(len(ops), np.int64), np.empty(len(ops), np.int8)
         _walk(
             readable(ops.store, np.bool_), readable(ops.fetch, np.bool_), readable(ops.inplace, np.bool_),
-            readable(ops.block, np.int32), readable(slots, np.int64), slot, self._slot,
+            readable(ops.drop, np.int32), readable(ops.block, np.int32), readable(slots, np.int64),
+            readable(change, np.int8), slot, changes, self._slot,
         )  # fmt: skip
-        return slot
+        return slot, changes
 
 
 def new_places() -> VectorPlaces | LoopPlaces:
@@ -65,16 +85,44 @@ def new_places() -> VectorPlaces | LoopPlaces:
 
 
 @loop
-def _walk(stores: Bools, fetches: Bools, inplace: Bools, blocks: Ints32, slots: Ints, slot: Ints, slot_of: Ints) -> Any:
-    """Run the ops; return how many took a slot."""
+def _exchange(
+    gives: Bools, takes: Bools, drops: Ints32, blocks: Ints32, on: Words16, giving: Bools, block: Ints32, cpu: Words16
+) -> Any:
+    """Fill the last three; return how many there are. Written always, kept where true: no branch to guess."""
+    m = 0
+    for i in range(len(gives)):
+        giving[m] = True
+        block[m] = drops[i]
+        cpu[m] = on[i]
+        m += gives[i]
+        giving[m] = False
+        block[m] = blocks[i]
+        cpu[m] = on[i]
+        m += takes[i]
+    return m
+
+
+@loop
+def _walk(
+    stores: Bools, fetches: Bools, inplace: Bools, drops: Ints32, blocks: Ints32, slots: Ints, change: Ints8,
+    slot: Ints, changes: Ints8, slot_of: Ints,
+) -> Any:  # fmt: skip
+    """Run the ops; return how many exchanges there were."""
     k = 0
     for i in range(len(stores)):
-        slot[i] = -1
+        changed = 0
+        at = -1
+        if drops[i] != -2:
+            changed = change[k]
+            k += 1
         if stores[i]:
             if not inplace[i]:
                 slot_of[blocks[i]] = slots[k]
+                changed += change[k]
                 k += 1
-            slot[i] = slot_of[blocks[i]]
+            at = slot_of[blocks[i]]
         elif fetches[i]:
-            slot[i] = slot_of[blocks[i]]
+            at = slot_of[blocks[i]]
+        slot[i] = at
+        changes[i] = changed
     return k

@@ -31,7 +31,7 @@ class RefCounts:
 
     def __init__(self) -> None:
         self.table = KeyTable()
-        self.count = np.zeros(len(self.table), np.int64)
+        self.count = np.zeros(len(self.table), np.int32)
 
     def number(self, key: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
         """Return the numbers of ``key``, and old -> new numbers of all keys if they moved, else None."""
@@ -40,7 +40,7 @@ class RefCounts:
             live = self.count > 0
             counts = self.count[live]
             moved = self.table.rebuild(live, len(key))
-            self.count = np.zeros(len(self.table), np.int64)
+            self.count = np.zeros(len(self.table), np.int32)
             self.count[moved[live]] = counts
         return self.table.number(key), moved
 

@@ -16,6 +16,7 @@ __all__ = [
     "Ints16",
     "Ints32",
     "Words16",
+    "Words32",
     "grown",
     "readable",
     "scalars",
@@ -28,6 +29,7 @@ Ints8 = npt.NDArray[np.int8]
 Ints16 = npt.NDArray[np.int16]
 Ints32 = npt.NDArray[np.int32]
 Words16 = npt.NDArray[np.uint16]
+Words32 = npt.NDArray[np.uint32]
 
 S = TypeVar("S", bound=np.generic)
 

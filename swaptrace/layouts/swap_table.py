@@ -29,8 +29,8 @@ import numpy as np
 
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.entries import new_entries
+from swaptrace.kernels.marks import Marks
 from swaptrace.kernels.order import indices
-from swaptrace.kernels.tables import grown
 from swaptrace.layouts.charges import OP_BITS, classes_of
 from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
@@ -97,8 +97,7 @@ class SwapTable(Layout):
     def __init__(self, phase: _Phase, prefer: bool) -> None:
         self._phase, self._spread = phase, prefer
         self._entries = new_entries()
-        self._idle = np.zeros(0, np.bool_)  # by handle: its slot holds nothing
-        self._idle_now = 0
+        self._idle = Marks()  # objects whose slot holds nothing
         walks = np.zeros((2, len(Op)), np.int64)  # [object is new, op]
         arrays = phase.zeromap  # p1 to p3 walk the two arrays besides the table
         walks[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [2 + arrays, 4 + 2 * arrays, 1, 2]
@@ -147,15 +146,6 @@ class SwapTable(Layout):
         """Count slots whose page is elsewhere: zero, same-filled, shared, or waiting in a buffer."""
         if ops.placement is not None and ops.placement.buffered is not None:
             self._ledger.hold("slots.physical_idle", ops.placement.buffered)
-        out = ops.op == Op.OUT
-        idle = out & (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
-        if self._idle_now == 0 and not idle.any():
-            return
-        self._idle = grown(self._idle, int(ops.handle.max()) + 1, False)
-        ends = np.flatnonzero((out & ~ops.new) | (ops.op == Op.FREE))
-        change = idle.astype(np.int8)
-        change[ends] -= ops.before(idle, self._idle, ends)
-        outs = np.flatnonzero(out)
-        self._idle[ops.handle[outs]] = idle[outs]
-        self._idle_now += int(change.sum())
-        self._ledger.hold("slots.physical_idle", change)
+        held_elsewhere = (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
+        if (change := self._idle.feed(ops, held_elsewhere)) is not None:
+            self._ledger.hold("slots.physical_idle", change)

@@ -38,7 +38,7 @@ class ContentDigest:
             if present is None:
                 self._present[name].update(np.ones(len(values), np.uint8).data)
             else:
-                self._present[name].update(present.view(np.uint8).data)
+                self._present[name].update(np.ascontiguousarray(present).view(np.uint8).data)
                 values = values[present]
         self._values[name].update(np.ascontiguousarray(values).data)
 

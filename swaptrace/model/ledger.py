@@ -21,7 +21,8 @@ Ints = NDArray[np.int64]
 METADATA = "indirection.metadata_bytes"
 VIRTUAL = "slots.virtual"
 _WIDTH = 64  # walks and lines of one op are below this
-_SPLIT = 24  # time offsets are summed in two halves, so that int64 cannot overflow
+_SPLIT = 24
+_SAFE = 1 << 62
 
 
 @dataclass
@@ -183,11 +184,10 @@ def _track(change: NDArray[Any], ts: Ints, first_ts: int) -> _Track:
     start = int(ts[at[0]])
     offset = ts[at] - start
     total = np.cumsum(some)
-    # summed in two halves, so that int64 cannot overflow; the upper one is mostly zero
-    low = offset & ((1 << _SPLIT) - 1)
-    moment = int(some @ low)
-    if int(offset[-1]) >> _SPLIT:
-        moment += int(some @ (offset >> _SPLIT)) << _SPLIT
+    if int(offset[-1]) < _SAFE // (len(at) << 8 * change.itemsize - 1):  # as with small types and usual times
+        moment = int(some @ offset)
+    else:  # summed in two halves, so that int64 cannot overflow
+        moment = int(some @ (offset & ((1 << _SPLIT) - 1))) + (int(some @ (offset >> _SPLIT)) << _SPLIT)
     return _Track(at, total, moment + (start - first_ts) * int(total[-1]))
 
 

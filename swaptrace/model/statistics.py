@@ -24,12 +24,12 @@ class SingleValue:
     missing: bool
 
     def values(self, rows: int) -> NDArray[Any]:
-        """Return the column in NumPy form."""
-        return np.full(rows, self.value, self.dtype)
+        """Return the column in NumPy form: one value in memory, seen ``rows`` times."""
+        return np.broadcast_to(np.array(self.value, self.dtype), rows)
 
     def present(self, rows: int) -> NDArray[np.bool_]:
         """Return its mask."""
-        return np.full(rows, not self.missing)
+        return np.broadcast_to(np.array(not self.missing), rows)
 
 
 class GroupStatistics:

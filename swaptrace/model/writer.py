@@ -53,7 +53,7 @@ class TraceWriter:
             self._parquet = pq.ParquetWriter(
                 self._temporary,
                 trace_schema(),
-                compression={c.name: "zstd" if c.name == "ts" else "lz4" for c in COLUMNS},
+                compression="lz4",  # zstd for ts: 0.13 B per event less, 2 ns more to read
                 use_dictionary=[c.name for c in COLUMNS if c.name not in encodings],
                 column_encoding=encodings,
                 write_statistics=True,  # readers need not decode a column that has one value in a row group

@@ -49,7 +49,7 @@ class SlotHandles:
                 f"No swap device has more than {_MOST_CLUSTERS * _RUN:,} slots (128 TiB).",
                 "swaptrace validate names the rows; record or import the trace again.",
             )
-        runs = grown(self._runs.get(device, np.empty(0, np.int32)), int(cluster.max()) + 1, -1)
+        runs = grown(self.runs(device), int(cluster.max()) + 1, -1)
         base = runs[cluster]
         if (missing := base < 0).any():
             fresh = np.unique(cluster[missing])
@@ -60,9 +60,13 @@ class SlotHandles:
         handles: NDArray[np.int32] = base + (slot & (_RUN - 1)).astype(np.int32)
         return handles
 
+    def runs(self, device: int) -> NDArray[np.int32]:
+        """Return the first handle of each cluster of ``device``, -1 where it has none."""
+        return self._runs.get(device, np.empty(0, np.int32))
+
     def on_device(self, device: int) -> NDArray[np.int32]:
         """Return all handles of ``device``, in slot order."""
-        runs = self._runs.get(device, np.empty(0, np.int32))
+        runs = self.runs(device)
         return np.add.outer(runs[runs >= 0], np.arange(_RUN, dtype=np.int32)).ravel()
 
 

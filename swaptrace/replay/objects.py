@@ -1,7 +1,7 @@
 """From recorded events to ops on objects: which life of which slot each event belongs to.
 
 Rules, event by event, per key (device, slot); an event without a slot uses the key
-(owner, va), and has no key where either is unknown:
+(owner, va), and has no key where either is unknown (a read that names no owner is its faulting process's):
 
 1. A ``swap_out`` on a key without a live object begins one. On a live object of the same known owner and va it
    rewrites it; otherwise it proves that the slot was freed in between: an *inferred* free, then a new object.
@@ -27,19 +27,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.lives import Fates, new_lives
+from swaptrace.kernels.lives import Lived, new_lives
+from swaptrace.kernels.loop import engine_name
+from swaptrace.kernels.pick import Pick
+from swaptrace.kernels.slotted import slotted_rows
 from swaptrace.model.events import Backend, EventBatch, Kind
-from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
+from swaptrace.model.ops import CARRIED, Op, Ops
 from swaptrace.replay.handles import PageHandles, SlotHandles
-from swaptrace.replay.rows import Rows, page_keys, picked, pieces_of
+from swaptrace.replay.rows import Rows, page_keys
 
 __all__ = ["NEEDED_COLUMNS", "RARE_COLUMNS", "ObjectCounts", "Objects"]
 
 NEEDED_COLUMNS = ("ts", "kind", "backend", "cpu", "owner_tgid", "swap_type", "slot", "va", "sub")
 RARE_COLUMNS = ("cause", "tgid", "dev")  # looked at where events have no slot, or no swap type
 _NO_OP = 255
-_OP_OF_KIND = np.full(256, _NO_OP, np.uint8)
-_OP_OF_KIND[[Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE]] = [Op.OUT, Op.IN, Op.FREE]
+_BACKEND_BITS = 3
+_OP_OF = np.full(len(Kind) << _BACKEND_BITS, _NO_OP, np.uint8)  # by kind << _BACKEND_BITS | backend
+for _backend in Backend:
+    for _kind, _op in (Kind.SWAP_OUT, Op.OUT), (Kind.SWAP_IN, Op.IN), (Kind.SLOT_FREE, Op.FREE):
+        _OP_OF[_kind << _BACKEND_BITS | _backend] = _op
+_OP_OF[Kind.SWAP_IN << _BACKEND_BITS | Backend.CACHE] = Op.HIT
+_OP_OF[Kind.SWAP_OUT << _BACKEND_BITS | Backend.FREED] = Op.FREE
 _DEVICE_KEY_BY_DEV = 256  # device keys below are swap types, above are indices of `dev` numbers
 
 
@@ -111,14 +119,16 @@ class Objects:
 
     def _rows(self, events: EventBatch) -> tuple[NDArray[np.int64], Rows]:
         """Select the events that are ops, and give each its handle; return the page of each, too."""
+        if (usual := self._usual_rows(events)) is not None:
+            return usual
         op = self._codes(events)
         slot = events["slot"]
         slotted = slot >= 0
         is_op = op != _NO_OP
-        pages = page_keys(events, is_op & ((op == Op.OUT) | ~slotted))
+        pages = page_keys(events, ~slotted & is_op)
         rows = Rows.chosen(is_op, op)
         if (slotted | ~is_op).all():
-            rows.handle = self._slots.of(self._devices(events, rows.source), rows.of(slot))
+            rows.handle = self._slots.of(self._devices(events, rows.pick), rows.of(slot))
         else:
             rows = self._with_slotless(events, rows, slot, pages)
         if len(self._pages):
@@ -128,26 +138,32 @@ class Objects:
         self._lives.grow(self._slots.count)
         return rows.of(pages), rows
 
+    def _usual_rows(self, events: EventBatch) -> tuple[NDArray[np.int64], Rows] | None:
+        """Return the rows of a batch as most are, by one loop where it is compiled; None: take the general way."""
+        if engine_name() != "numba" or self.keep_writebacks or len(self._pages) or self.last_access is not None:
+            return None
+        device = int(events["swap_type"].min())
+        found = slotted_rows(events, _OP_OF, device, self._slots.runs(device))
+        if found is None:
+            return None
+        op, handle, page, source = found
+        self._lives.grow(self._slots.count)
+        return page, Rows(op, handle, None if len(op) == len(events) else Pick(source))
+
     def _codes(self, events: EventBatch) -> NDArray[np.uint8]:
         """Return the op code of each event, _NO_OP for those that are no op."""
-        kind, backend = events["kind"], events["backend"]
-        op = _OP_OF_KIND[kind]
+        kind = events["kind"]
+        op = np.take(_OP_OF, (kind << np.uint8(_BACKEND_BITS)) | events["backend"])
         if self.keep_writebacks:
             op[kind == Kind.WRITEBACK] = Op.WRITEBACK
-        cached = backend == Backend.CACHE
-        if cached.any():
-            op[cached & (op == Op.IN)] = Op.HIT
-        freed = backend == Backend.FREED
-        if freed.any():
-            op[freed & (op == Op.OUT)] = Op.FREE
         return op
 
-    def _devices(self, events: EventBatch, chosen: NDArray[np.int64] | None) -> NDArray[Any]:
-        """Return a small integer per event that names its swap device: the swap type, else by block device."""
-        kind = events["swap_type"] if chosen is None else events["swap_type"][chosen]
+    def _devices(self, events: EventBatch, pick: Pick | None) -> NDArray[Any]:
+        """Return a small integer per picked event that names its swap device: the swap type, else by block device."""
+        kind = events["swap_type"] if pick is None else pick.of(events["swap_type"])
         if (unknown := kind == 255).any():
             kind = kind.astype(np.int64)
-            dev = events["dev"] if chosen is None else events["dev"][chosen]
+            dev = events["dev"] if pick is None else pick.of(events["dev"])
             for number in np.unique(dev[unknown]).tolist():
                 code = self._dev_keys.setdefault(number, _DEVICE_KEY_BY_DEV + len(self._dev_keys))
                 kind[unknown & (dev == number)] = code
@@ -165,12 +181,12 @@ class Objects:
         self.counts.slotless_writeouts += outs
         self.counts.writeouts += outs
         handle = np.empty(len(op), np.int32)
-        handle[slotted] = self._slots.of(self._devices(events, chosen[slotted]), slot[slotted])
+        handle[slotted] = self._slots.of(self._devices(events, Pick(chosen[slotted])), slot[slotted])
         if keyed.any():
             self._lives.grow(self._slots.count)
             self._pages.forget(self._lives.live)
             handle[keyed] = self._pages.of(pages[keyed])
-        return Rows(op[keep], handle[keep], chosen[keep])
+        return Rows(op[keep], handle[keep], Pick(chosen[keep]))
 
     def _ended_pages(self, rows: Rows, slot: NDArray[np.int64], pages: NDArray[np.int64]) -> Rows:
         """Rule 2: put a free of the slotless object before each slotted OUT of its page."""
@@ -194,60 +210,37 @@ class Objects:
         at = np.flatnonzero(last)
         return rows.with_frees(at + 1, rows.handle[at], source[at])
 
-    def _ops(self, events: EventBatch, rows: Rows, fate: Fates) -> Ops:
-        op, handle = rows.op, rows.handle
-        out = op == Op.OUT
-        new = out & ~fate.live
-        if fate.stale is not None:
-            new |= fate.stale
-        keep = out | fate.live
-        kept = bool(keep.all())
-        self._count(rows, fate, None if kept else keep, new)
-        prev = np.where(new, np.int32(NOTHING), fate.prev)
-        birth = prev if fate.birth is fate.prev else np.where(new, np.int32(NOTHING), fate.birth)
-        if fate.stale is not None or not kept:
-            edit = _Edit(keep, fate.stale)
-            prev, birth = edit.links(prev, fate.prev), edit.links(birth, fate.birth)
-            op, new, handle = edit.picked(op), edit.picked(new), edit.picked(handle)
-            op[edit.frees], new[edit.frees] = Op.FREE, False
-            source = edit.picked(rows.sources())
-            return self._gathered(events, Rows(op, handle, source, pieces=pieces_of(source)), new, prev, birth)
-        return self._gathered(events, rows, new, prev, birth)
+    def _ops(self, events: EventBatch, rows: Rows, lived: Lived) -> Ops:
+        self._count(rows, lived)
+        pick = rows.again(lived.source)
 
-    def _count(self, rows: Rows, fate: Fates, keep: NDArray[np.bool_] | None, new: NDArray[np.bool_]) -> None:
-        """Count the rows; ``keep`` marks those that are not orphans (None: all)."""
+        def of(values: NDArray[Any]) -> NDArray[Any]:
+            return values if pick is None else pick.of(values)
+
+        columns: dict[str, NDArray[Any]] = {}
+        for name in self.extra:
+            columns[name] = of(events[name])
+            if name in events.valid:
+                columns[f"has_{name}"] = of(events.valid[name])
+        ts, cpu, sub = of(events["ts"]), of(events["cpu"]), of(events["sub"])
+        return Ops(ts, lived.op, cpu, lived.handle, lived.new, lived.prev, lived.birth, sub, columns)
+
+    def _count(self, rows: Rows, lived: Lived) -> None:
         counts = self.counts
-        seen = np.bincount(rows.op if keep is None else rows.op[keep], minlength=5)
-        stale = 0 if fate.stale is None else int(np.count_nonzero(fate.stale))
-        counts.objects += int(np.count_nonzero(new))
+        seen = np.bincount(lived.op, minlength=len(Op))
+        counts.objects += int(np.count_nonzero(lived.new))
         counts.writeouts += int(seen[Op.OUT])
         counts.reads += int(seen[Op.IN])
         counts.cache_hits += int(seen[Op.HIT])
-        counts.frees += int(seen[Op.FREE]) + stale
-        counts.inferred_frees += stale
+        counts.frees += int(seen[Op.FREE])
+        counts.inferred_frees += lived.stale
+        dropped = len(rows.op) - (len(lived.op) - lived.stale)
         if rows.unseen is not None:
-            counts.inferred_frees += int(np.count_nonzero(rows.unseen if keep is None else rows.unseen & keep))
-        if keep is not None:
-            dropped = ~keep if rows.unseen is None else ~keep & ~rows.unseen
-            counts.orphans += int(np.count_nonzero(dropped))
-
-    def _gathered(
-        self,
-        events: EventBatch,
-        rows: Rows,
-        new: NDArray[np.bool_],
-        prev: NDArray[np.int32],
-        birth: NDArray[np.int32],
-    ) -> Ops:
-        columns: dict[str, NDArray[Any]] = {}
-        for name in self.extra:
-            columns[name] = rows.of(events[name])
-            if name in events.valid:
-                columns[f"has_{name}"] = rows.of(events.valid[name])
-        of = rows.of
-        return Ops(
-            of(events["ts"]), rows.op, of(events["cpu"]), rows.handle, new, prev, birth, of(events["sub"]), columns
-        )
+            unseen = rows.unseen if lived.source is None else rows.unseen[lived.source]
+            kept = int(np.count_nonzero(unseen))
+            counts.inferred_frees += kept
+            dropped -= int(np.count_nonzero(rows.unseen)) - kept  # an end of nothing is no orphan
+        counts.orphans += dropped
 
     def _swapoff(self, event: EventBatch) -> Ops:
         """Rule 5: free every live object of the device."""
@@ -286,29 +279,3 @@ def _cut_at_swapoffs(events: EventBatch) -> Iterator[tuple[EventBatch, bool]]:
         start = off + 1
     if start < len(events):
         yield events.part(start, len(events)), False
-
-
-class _Edit:
-    """Drops orphans, and puts each free that was proved directly before the OUT that proved it."""
-
-    def __init__(self, keep: NDArray[np.bool_], stale: NDArray[np.bool_] | None) -> None:
-        self.place = np.cumsum(keep, dtype=np.int32) - np.int32(1)  # where each kept row ends up
-        self.proving = np.empty(0, np.int64) if stale is None else np.flatnonzero(stale)
-        if stale is not None:
-            self.place += np.cumsum(stale, dtype=np.int32)
-        self.frees = self.place[self.proving] - 1  # where the frees end up
-        kept = np.flatnonzero(keep)
-        self.pick = np.empty(len(kept) + len(self.proving), np.int64)  # the row that each op comes from
-        self.pick[self.place[kept]] = kept
-        self.pick[self.frees] = self.proving
-        self._pieces = pieces_of(self.pick)
-
-    def picked(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return the values of the rows that the ops come from."""
-        return picked(values, self.pick, self._pieces)
-
-    def links(self, index: NDArray[np.int32], of_free: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return what rows (and ``of_free``, frees) point to, in the new order."""
-        linked = self.picked(index)
-        linked[self.frees] = of_free[self.proving]
-        return np.where(linked >= 0, self.place[np.maximum(linked, 0)], linked)

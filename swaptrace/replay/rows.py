@@ -8,26 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.model.events import Cause, EventBatch
+from swaptrace.kernels.order import indices
+from swaptrace.kernels.pick import Pick
+from swaptrace.model.events import Cause, EventBatch, Kind
 from swaptrace.model.ops import Op
 
-__all__ = ["Rows", "page_keys", "picked", "pieces_of"]
-
-_FEW = 1000
+__all__ = ["Rows", "page_keys"]
 
 
 @dataclass
 class Rows:
-    """Events that are ops, in time order: op code, handle, the event that each came from (None: all, in order).
+    """Events that are ops, in time order: op code, handle, the events that they came from (None: all, in order).
 
     ``unseen`` marks frees that no event showed.
     """
 
     op: NDArray[np.uint8]
     handle: NDArray[np.int32]
-    source: NDArray[np.int64] | None
+    pick: Pick | None
     unseen: NDArray[np.bool_] | None = None
-    pieces: list[slice] | None = None
 
     @staticmethod
     def chosen(is_op: NDArray[np.bool_], op: NDArray[np.uint8]) -> Rows:
@@ -35,18 +34,22 @@ class Rows:
         none = np.empty(0, np.int32)
         if is_op.all():
             return Rows(op, none, None)
-        source = np.flatnonzero(is_op)
-        rows = Rows(op, none, source, pieces=pieces_of(source))
-        rows.op = rows.of(op)
-        return rows
+        pick = Pick(indices(is_op))
+        return Rows(pick.of(op), none, pick)
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the values of these rows of a column of the events."""
-        return values if self.source is None else picked(values, self.source, self.pieces)
+        return values if self.pick is None else self.pick.of(values)
 
     def sources(self) -> NDArray[np.int64]:
         """Return the event that each row came from."""
-        return np.arange(len(self.op)) if self.source is None else self.source
+        return np.arange(len(self.op)) if self.pick is None else self.pick.index
+
+    def again(self, index: NDArray[np.int64] | None) -> Pick | None:
+        """Return the events of the rows ``index`` (None: of all)."""
+        if index is None:
+            return self.pick
+        return Pick(index if self.pick is None else self.pick.index[index])
 
     def with_frees(self, before: NDArray[np.int64], handle: NDArray[np.int32], source: NDArray[np.int64]) -> Rows:
         """Return the rows with unseen frees of ``handle`` inserted before the positions ``before``."""
@@ -54,33 +57,19 @@ class Rows:
         return Rows(
             np.insert(self.op, before, np.uint8(Op.FREE)),
             np.insert(self.handle, before, handle),
-            np.insert(self.sources(), before, source),
+            Pick(np.insert(self.sources(), before, source)),
             np.insert(unseen, before, True),
         )
 
 
-def pieces_of(index: NDArray[np.int64]) -> list[slice] | None:
-    """Return an index array as slices, where it is made of few runs of consecutive numbers, else None."""
-    breaks = np.flatnonzero(index[1:] != index[:-1] + 1)
-    if len(index) == 0 or len(breaks) > _FEW:
-        return None
-    firsts = index[np.append(0, breaks + 1)].tolist()
-    lasts = index[np.append(breaks, len(index) - 1)].tolist()
-    return [slice(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
+def page_keys(events: EventBatch, slotless: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return one number per event for its (owner, page), 0 where either is unknown.
 
-
-def picked(values: NDArray[Any], index: NDArray[np.int64], pieces: list[slice] | None) -> NDArray[Any]:
-    """Return ``values[index]``; copying ``pieces`` is faster than a gather."""
-    return values[index] if pieces is None else np.concatenate([values[piece] for piece in pieces])
-
-
-def page_keys(events: EventBatch, needed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return one number per event for its (owner, page), 0 where either is unknown; meaningless where not ``needed``.
-
-    An event's owner is its faulting process where the recorder named no other.
+    The owner of a read that is ``slotless`` is its faulting process where the recorder named no other. A writeout
+    tells nothing about its task: that may reclaim any process's pages.
     """
     owner = events["owner_tgid"]
-    ownerless = needed & (owner == 0)
+    ownerless = slotless & (owner == 0) & (events["kind"] != Kind.SWAP_OUT)
     if ownerless.any() and (faulting := ownerless & (events["cause"] == Cause.FAULT)).any():
         owner = np.where(faulting, events["tgid"], owner)
     va = events["va"]

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
-from swaptrace.kernels.order import in_order, indices
-from swaptrace.kernels.places import new_places
+from swaptrace.kernels.order import indices
+from swaptrace.kernels.places import exchanges, new_places
 from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, size_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -84,18 +84,12 @@ class Slots(Stage):
 
     def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
         """Return for each op the slot that it stores to or reads from."""
-        n = len(ops)
+        giving, block, cpu = exchanges(ops)
+        slots, used = self._clusters.feed(giving, block, cpu)
+        slot, clusters = self._places.feed(ops, slots, used)
         gave, took = ops.drop != NOTHING, ops.store & ~ops.inplace
-        at, taking = in_order(gave, took)
-        unit = np.where(taking, ops.block[at], ops.drop[at])
-        slots, used = self._clusters.feed(~taking, unit, ops.cpu[at])
-        taken, given = at[taking], at[~taking]
-        slot = self._places.feed(ops, taken, slots[taking])
         if self._discard:
-            self._given = np.full(n, -1, np.int64)
-            self._given[given] = slots[~taking]
-        clusters = np.zeros(n, np.int8)
-        clusters[given] = used[~taking]
-        clusters[taken] += used[taking]
+            self._given = np.full(len(ops), -1, np.int64)
+            self._given[gave] = slots[giving]
         ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave)
         return slot

@@ -75,7 +75,7 @@ def resolve(events: list[Event], free_inference: str = "latest") -> tuple[list[O
             continue
         if e.kind not in (Kind.SWAP_OUT, Kind.SWAP_IN, Kind.SLOT_FREE):
             continue
-        owner = e.owner or (e.tgid if e.cause == Cause.FAULT else 0)
+        owner = e.owner or (e.tgid if e.cause == Cause.FAULT and e.kind != Kind.SWAP_OUT else 0)
         page = (owner, e.va >> 12) if owner and e.va >= 0 else None
         if e.slot >= 0:
             key: Key | None = ("slot", e.swap_type, e.slot)

@@ -17,7 +17,7 @@ from swaptrace.kernels.lives_loop import LoopLives
 from swaptrace.kernels.lives_state import LivesState
 from swaptrace.kernels.lives_vector import VectorLives
 from swaptrace.kernels.loop import Engine, using_engine
-from swaptrace.kernels.places import LoopPlaces, VectorPlaces
+from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges
 from swaptrace.model.ops import NOTHING, Op, Ops
 from swaptrace.replay.objects import Objects
 from tests.engines import ENGINES
@@ -40,10 +40,10 @@ def lives(form: LivesState, seed: int, cuts: list[int], engine: Engine) -> list[
     form.grow(handles)
     with using_engine(engine):
         for a, b in bounds(cuts, n):
-            fate = form.feed(op[a:b], handle[a:b], page[a:b])
-            stale = np.zeros(b - a, np.bool_) if fate.stale is None else fate.stale
-            linked = [np.where(fate.live, link, NOTHING).tolist() for link in (fate.prev, fate.birth)]
-            seen.append([fate.live.tolist(), stale.tolist(), *linked, form.live.tolist()])
+            lived = form.feed(op[a:b], handle[a:b], page[a:b])
+            source = np.arange(b - a) if lived.source is None else lived.source
+            arrays = (lived.op, lived.handle, lived.new, lived.prev, lived.birth, source, form.live)
+            seen.append([*(array.tolist() for array in arrays), lived.stale])
     return seen
 
 
@@ -89,9 +89,12 @@ def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Op
             taken = form.feed(ops)
             ops.store = ops.store & ~taken.hit
             ops.block, ops.drop, ops.inplace, ops.stored_at = taken.block, taken.drop, taken.inplace, taken.stored_at
-            takes = np.flatnonzero(ops.store & ~ops.inplace)
-            where = places.feed(ops, takes, np.arange(slot, slot + len(takes)))
-            slot += len(takes)
+            giving, mover, cpu = exchanges(ops)
+            slots = np.arange(slot, slot + len(giving))
+            where, change = places.feed(ops, slots, np.where(giving, 1, 3).astype(np.int8))
+            slot += len(giving)
+            seen.append((giving.tolist(), cpu.tolist(), change.tolist()))
+            seen.append(ops.drop[ops.drop != NOTHING].tolist() == mover[giving].tolist())
             for i in range(len(ops)):
                 gone = name.pop(int(ops.drop[i]), None)
                 if ops.store[i] and not ops.inplace[i]:
