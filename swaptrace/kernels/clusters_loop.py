@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import loop
-from swaptrace.kernels.tables import LOWEST_BIT, Bools, Ints, Ints8, Ints32, Words16, grown
+from swaptrace.kernels.tables import LOWEST_BIT, Bools, Ints, Ints8, Ints32, Words16, grown, shift_of
 
 __all__ = ["LoopPhysical"]
 
@@ -35,8 +35,8 @@ class LoopPhysical:
         self.slot_of = grown(self.slot_of, int(units.max()) + 1, -1)
         return int(
             _walk(
-                frees, units, on, slot, change, self._cluster, self._spread, LOWEST_BIT, self.slot_of, self._free_bits,
-                self._free_words, self._count, self._held, self._after, self._before, self._current,
+                frees, units, on, slot, change, self._cluster, shift_of(self._cluster), self._spread, LOWEST_BIT,
+                self.slot_of, self._free_bits, self._free_words, self._count, self._held, self._after, self._before, self._current,
                 self._cursor,
             )
         )  # fmt: skip
@@ -54,8 +54,8 @@ def _free_slots(slots: int, clusters: int, cluster: int) -> tuple[Ints, Ints]:
 
 @loop
 def _walk(
-    frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, cluster: int, spread: bool, lowest: Ints,
-    slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32, held: Bools,
+    frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, cluster: int, shift: int, spread: bool,
+    lowest: Ints, slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32, held: Bools,
     after: Ints, before: Ints, current: Ints, cursor: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops; return how many were done (fewer than given: the next one is impossible)."""
@@ -72,7 +72,7 @@ def _walk(
                 return i
             slot_of[unit] = -1
             slot[i] = at
-            c = at // cluster
+            c = at >> shift if shift >= 0 else at // cluster
             o = at - c * cluster
             was_full = free_words[c] == 0
             free_bits[c * words + (o >> 5)] |= 1 << (o & 31)

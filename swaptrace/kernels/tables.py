@@ -20,6 +20,7 @@ __all__ = [
     "grown",
     "readable",
     "scalars",
+    "shift_of",
 ]
 
 Bools = npt.NDArray[np.bool_]
@@ -68,3 +69,8 @@ def scalars(array: npt.NDArray[S]) -> memoryview:
     A scalar access takes 0.6 times that of the ndarray; a list takes 0.4, but would have to be copied back.
     """
     return memoryview(cast(Any, array))
+
+
+def shift_of(size: int) -> int:
+    """Return the shift that divides by ``size``, several times as fast as a division, or -1 if there is none."""
+    return size.bit_length() - 1 if size & (size - 1) == 0 else -1
