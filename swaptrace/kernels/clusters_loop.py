@@ -36,8 +36,8 @@ class LoopPhysical:
         return int(
             _walk(
                 frees, units, on, slot, change, self._cluster, shift_of(self._cluster), self._spread, LOWEST_BIT,
-                self.slot_of, self._free_bits, self._free_words, self._count, self._held, self._after, self._before, self._current,
-                self._cursor,
+                self.slot_of, self._free_bits, self._free_words, self._count, self._held, self._after, self._before,
+                self._current, self._cursor,
             )
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from swaptrace.kernels.contents_state import Contents, Taken
 from swaptrace.kernels.loop import loop
+from swaptrace.kernels.order import indices
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown, readable
 from swaptrace.model.ops import CARRIED, Ops
 
@@ -26,7 +27,7 @@ class LoopContents(Contents):
         n = len(ops)
         self._grow(ops)
         known = ops.columns["has_hash"]
-        number = self._numbers(ops.columns["hash"][known & ops.store])
+        number = self._numbers(ops.columns["hash"][indices(known & ops.store)])
         spare = len(self._spare)
         stack = np.empty(spare + n, np.int32)
         stack[:spare] = self._spare

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import loop
-from swaptrace.kernels.tables import Ints, Ints32
+from swaptrace.kernels.tables import Ints, Ints32, shift_of
 
 __all__ = ["LoopFtl"]
 
@@ -38,6 +38,7 @@ class LoopFtl:
         _walk(
             stream,
             self._block_pages,
+            shift_of(self._block_pages),
             self._where,
             self._held,
             self._valid,
@@ -71,6 +72,7 @@ class LoopFtl:
 def _walk(
     stream: Ints,
     block_pages: int,
+    shift: int,
     where: Ints32,
     held: Ints32,
     valid: Ints32,
@@ -97,7 +99,7 @@ def _walk(
         old = where[lpn]
         if old >= 0:
             held[old] = -1
-            b = old // block_pages
+            b = old >> shift if shift >= 0 else old // block_pages
             valid[b] -= 1
             x = leaves + b
             key = tree[x]

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.contents import Taken, new_contents
+from swaptrace.kernels.order import indices
 from swaptrace.model.component import Layout, Space, Stage, choice, count_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
@@ -65,11 +66,11 @@ class Dedup(Stage):
 
     def feed(self, ops: Ops) -> None:
         """Turn stores into hits and blocks, and the ends of objects into the ends of blocks."""
-        takes = np.flatnonzero(ops.store)
+        takes = indices(ops.store)
         self._sharing.meet(ops.columns["memcg"][takes], self._contents.holders)
         taken = self._contents.feed(ops)
         self._account(ops, takes, taken)
-        ops.backing[taken.hit] = Backing.SHARED
+        ops.backing |= taken.hit * np.uint8(Backing.SHARED)  # a store is pending, 0, until now
         ops.store &= ~taken.hit
         ops.inplace, ops.block, ops.drop, ops.stored_at = taken.inplace, taken.block, taken.drop, taken.stored_at
 

@@ -74,7 +74,7 @@ class Slots(Stage):
         ops.writes = DeviceWrites(stores, to, ops.block[stores], np.zeros(len(stores), np.bool_), dead_before, dead)
         self._ledger.written.extend(to)
         self._ledger.read.extend(slot[reads])
-        ops.backing[ops.backing == Backing.PENDING] = Backing.DISK
+        ops.backing |= (ops.backing == Backing.PENDING) * np.uint8(Backing.DISK)
 
     def _at_entry(self, ops: Ops) -> NDArray[np.int64]:
         assert ops.entry is not None
