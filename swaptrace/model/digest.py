@@ -39,7 +39,7 @@ class ContentDigest:
                 self._present[name].update(np.ones(len(values), np.uint8).data)
             else:
                 self._present[name].update(np.ascontiguousarray(present).view(np.uint8).data)
-                values = values[present]
+                values = values[np.flatnonzero(present)]  # a mask alone takes four times as long
         self._values[name].update(np.ascontiguousarray(values).data)
 
     def update_absent(self, name: str, rows: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,6 +27,7 @@ _NAMES = {c.name: pa.array([n.name.lower() for n in c.names], pa.string()) for c
 ROW_GROUP = 1 << 18  # 256 Ki to 1 Mi rows were read equally fast; small groups bound memory
 
 
+@cache
 def trace_schema() -> pa.Schema:
     """Return the Arrow schema of a trace, made from the table of columns."""
     return pa.schema([pa.field(c.name, c.arrow(), nullable=c.nullable) for c in COLUMNS])
@@ -103,7 +105,7 @@ class TraceWriter:
             values = np.zeros(rows, np.uint8) if column.names is not None else None
         if values is None:
             self._digest.update_absent(column.name, rows)
-            return pa.nulls(rows, column.arrow())
+            return pa.nulls(rows, trace_schema().field(column.name).type)
         values = np.ascontiguousarray(values, column.dtype)
         present = self._present(column, values, mask)
         missing = None if present is None else ~present
@@ -116,7 +118,7 @@ class TraceWriter:
         if column.names is not None:
             codes = pa.array(values.view(np.int8), pa.int8(), mask=missing)
             return pa.DictionaryArray.from_arrays(codes, _NAMES[column.name])
-        return pa.array(values, column.arrow(), mask=missing)
+        return pa.array(values, trace_schema().field(column.name).type, mask=missing)
 
     @staticmethod
     def _present(column: Column, values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
