@@ -97,7 +97,8 @@ class ListVirtual:
         starts = np.append(0, np.flatnonzero(lane[1:] != lane[:-1]) + 1)
         lengths = np.diff(starts, append=len(lane))
         place_of = before.tolist()
-        made, emptied = self._walk(lengths.tolist(), lane[starts].tolist(), source.tolist(), place_of)
+        list_of = [self._free_of[key] for key in (before // self._cluster).tolist()]
+        made, emptied = self._walk(lengths.tolist(), lane[starts].tolist(), source.tolist(), place_of, list_of)
         place = np.empty(len(frees), np.int64)
         places = np.frombuffer(array("q", place_of), np.int64)
         allocations, freed = np.flatnonzero(~frees), np.flatnonzero(frees)
@@ -111,7 +112,7 @@ class ListVirtual:
         return place
 
     def _walk(
-        self, lengths: list[int], lanes: list[int], sources: list[int], place_of: list[int]
+        self, lengths: list[int], lanes: list[int], sources: list[int], place_of: list[int], list_of: list[list[int]]
     ) -> tuple[list[int], list[int]]:
         """Do runs of ops in order and append to ``place_of`` what they allocate.
 
@@ -120,7 +121,6 @@ class ListVirtual:
         """
         cluster = self._cluster
         free_of, cached, partial = self._free_of, self._cached, self._partial
-        list_of = [free_of[place // cluster] for place in place_of]
         made: list[int] = []
         emptied: list[int] = []
         source = iter(sources)
