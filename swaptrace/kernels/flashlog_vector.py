@@ -66,7 +66,7 @@ class VectorLog:
         self._copy[self._buffer] = np.arange(-len(self._buffer), 0)
         return result
 
-    def _copies(self, op: Bytes, unit: Ints32) -> tuple[Ints32, Ints32, Ints32, Ints32]:
+    def _copies(self, op: Bytes, unit: Ints32) -> tuple[Ints32, Ints32, Ints32, Ints]:
         """Follow each unit through the chunk, as if no copy ever moved.
 
         Returns:
@@ -74,46 +74,49 @@ class VectorLog:
             chunk; the same for the copies that were in the buffer before; the units that end with a DROP.
         """
         n = len(op)
-        bits = n.bit_length()
+        bits = n.bit_length() + 2
+        low = np.arange(0, 4 * n, 4, dtype=np.int64)
+        low |= np.minimum(op, 3)
         key = unit.astype(np.int64)
         key <<= bits
-        key |= np.arange(n)
+        key |= low
         key.sort()
         at = key.astype(np.int32)  # the low half; above the position there are low bits of the unit
         at &= (1 << bits) - 1
+        kind = at.astype(np.uint8)
+        kind &= 3
+        at >>= 2
         key >>= bits
-        units = key.astype(np.int32)
+        first = np.empty(n, np.bool_)
+        first[:1] = True
+        np.not_equal(key[1:], key[:-1], out=first[1:])
+        firsts = np.flatnonzero(first)
+        found = self._copy[key[firsts]]
+        after = np.where(kind == STORE, at, np.int32(NO_COPY))
+        before = np.empty(n, np.int32)
+        is_change = kind != FETCH
+        if is_change.all():
+            before[1:] = after[:-1]
+        else:
+            # A FETCH leaves what the last change of its unit left, or else what the first FETCH found.
+            after[firsts] = np.where(is_change[firsts], after[firsts], found)
+            origin = np.arange(n, dtype=np.int32)
+            origin *= is_change | first
+            np.maximum.accumulate(origin, out=origin)
+            before[1:] = after[origin[:-1]]
+        before[firsts] = found
         copy = np.empty(n, np.int32)
-        is_change = op[at] != FETCH
-        if not is_change.all():
-            # A FETCH finds what was there after the last change of its unit, or else before the chunk.
-            fetches = np.flatnonzero(~is_change)
-            last = np.maximum.accumulate(np.where(is_change, np.arange(n), 0))[fetches]
-            changed = is_change[last] & (units[last] == units[fetches])
-            after = np.where(op[at[last]] == STORE, at[last], NO_COPY)
-            copy[at[fetches]] = np.where(changed, after, self._copy[units[fetches]])
-            at, units = at[is_change], units[is_change]
-        before = self._before(op, at, units)
         copy[at] = before
         refuse_absent(op, unit, copy == NO_COPY)
         # Every STORE or DROP ends the copy before it.
         death = np.full(n, n, np.int32)
         old_death = np.full(len(self._buffer), n, np.int32)
-        in_chunk = before >= 0
+        in_chunk = np.flatnonzero(is_change & (before >= 0))
         death[before[in_chunk]] = at[in_chunk]
-        in_buffer = (before < 0) & (before > ON_DEVICE)
+        in_buffer = np.flatnonzero(is_change & (before < 0) & (before > ON_DEVICE))
         old_death[before[in_buffer]] = at[in_buffer]
-        last_of_unit = np.append(units[1:] != units[:-1], True)[: len(units)]
-        return copy, death, old_death, units[last_of_unit & (op[at] == DROP)]
-
-    def _before(self, op: Bytes, at: Ints32, units: Ints32) -> Ints32:
-        """The copy before each STORE and DROP, these sorted by unit and position."""
-        before = np.empty(len(at), np.int32)
-        before[1:] = np.where(op[at[:-1]] == STORE, at[:-1], NO_COPY)
-        first = np.flatnonzero(units[1:] != units[:-1]) + 1
-        before[first] = self._copy[units[first]]
-        before[:1] = self._copy[units[:1]]
-        return before
+        last = np.append(firsts[1:], n)[: len(firsts)] - 1
+        return copy, death, old_death, key[last[kind[last] == DROP]]
 
 
 class _Walk:
