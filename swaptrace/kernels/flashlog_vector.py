@@ -238,7 +238,7 @@ class _Walk:
 
     def _oldest(self, need: int, at: int) -> Ints:
         """Queue indices of the ``need`` oldest copies that are in the buffer after the op ``at``."""
-        width = need
+        width = 2 * need  # of a full buffer, up to half has often died
         while True:
             alive = np.flatnonzero(self.queue_death[self.head : self.head + width] > at)
             if len(alive) >= need:
