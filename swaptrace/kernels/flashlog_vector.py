@@ -81,10 +81,9 @@ class VectorLog:
         key <<= bits
         key |= low
         key.sort()
-        at = key.astype(np.int32)  # the low half; above the position there are low bits of the unit
-        at &= (1 << bits) - 1
-        kind = at.astype(np.uint8)
+        kind = key.astype(np.uint8)
         kind &= 3
+        at = key & ((1 << bits) - 1)
         at >>= 2
         key >>= bits
         first = np.empty(n, np.bool_)
@@ -92,15 +91,18 @@ class VectorLog:
         np.not_equal(key[1:], key[:-1], out=first[1:])
         firsts = np.flatnonzero(first)
         found = self._copy[key[firsts]]
-        after = np.where(kind == STORE, at, np.int32(NO_COPY))
+        stores = np.flatnonzero(kind == STORE)
+        after = np.full(n, NO_COPY, np.int32)
+        after[stores] = at[stores]
         before = np.empty(n, np.int32)
         is_change = kind != FETCH
         if is_change.all():
             before[1:] = after[:-1]
         else:
             # A FETCH leaves what the last change of its unit left, or else what the first FETCH found.
-            after[firsts] = np.where(is_change[firsts], after[firsts], found)
-            origin = np.arange(n, dtype=np.int32)
+            kept = np.flatnonzero(kind[firsts] == FETCH)
+            after[firsts[kept]] = found[kept]
+            origin = np.arange(n)
             origin *= is_change | first
             np.maximum.accumulate(origin, out=origin)
             before[1:] = after[origin[:-1]]
@@ -111,10 +113,9 @@ class VectorLog:
         # Every STORE or DROP ends the copy before it.
         death = np.full(n, n, np.int32)
         old_death = np.full(len(self._buffer), n, np.int32)
-        in_chunk = np.flatnonzero(is_change & (before >= 0))
-        death[before[in_chunk]] = at[in_chunk]
-        in_buffer = np.flatnonzero(is_change & (before < 0) & (before > ON_DEVICE))
-        old_death[before[in_buffer]] = at[in_buffer]
+        for deaths, ended in ((death, before >= 0), (old_death, (before < 0) & (before > ON_DEVICE))):
+            ends = np.flatnonzero(ended & is_change)
+            deaths[before[ends].astype(np.int64)] = at[ends]
         last = np.append(firsts[1:], n)[: len(firsts)] - 1
         return copy, death, old_death, key[last[kind[last] == DROP]]
 

@@ -72,17 +72,17 @@ class ListVirtual:
         low &= np.uint32((1 << int(bits)) - 1)
         packed >>= bits
         free = (low & np.uint32(1)).astype(np.bool_)
-        at = (low >> np.uint32(1)).view(np.int32)
+        at = (low >> np.uint32(1)).astype(np.int64)
         first = np.empty(n, np.bool_)
         first[0] = True
         np.not_equal(packed[1:], packed[:-1], out=first[1:])
         firsts = np.flatnonzero(first)
-        entry = self.entry_of[packed[firsts].astype(np.int64)]
+        entry = self.entry_of[packed.view(np.int64)[firsts]]
         holds = np.empty(n, np.bool_)
         np.logical_not(free[:-1], out=holds[1:])
         holds[firsts] = entry >= 0
         faulty = at[holds != free]
-        freed_first = free[firsts]
+        freed_first = np.flatnonzero(free[firsts])
         before = entry[freed_first]
         rank = np.cumsum(~frees, dtype=np.int32)
         rank += np.int32(len(before) - 1)
@@ -103,7 +103,7 @@ class ListVirtual:
         places = np.frombuffer(array("q", place_of), np.int64)
         allocations, freed = np.flatnonzero(~frees), np.flatnonzero(frees)
         place[allocations] = places[len(before) :]
-        place[freed] = places[source]
+        place[freed] = places.take(source)
         change[allocations[np.array(made, np.int64) - len(before)]] = 1
         if emptied:
             freed_at = np.empty(len(places), np.int64)
