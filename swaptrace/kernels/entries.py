@@ -32,8 +32,11 @@ class VectorEntries:
         entry = np.empty(len(ops), np.int64)
         entry[at] = values
         rest = np.flatnonzero(ops.lives == 0)
-        birth = ops.birth[rest]
-        entry[rest] = np.where(birth >= 0, entry[np.maximum(birth, 0)], self._entry[ops.handle[rest]])
+        birth = ops.birth[rest].astype(np.int64)
+        known = entry[birth]  # CARRIED finds something, too
+        carried = np.flatnonzero(birth < 0)
+        known[carried] = self._entry[ops.handle[rest[carried]]]
+        entry[rest] = known
         born = np.flatnonzero(ops.new)
         self._next = ops.handle[born], entry[born]
         return entry
@@ -48,9 +51,10 @@ class VectorEntries:
         asked = (handle.astype(np.uint64) << shift) | at.astype(np.uint64)
         place = np.searchsorted(births, asked, side="right") - 1
         found = births[np.maximum(place, 0)] if len(births) else np.zeros(len(asked), np.uint64)
-        here = (place >= 0) & ((found >> shift) == handle.astype(np.uint64))
-        birth = (found & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
-        return np.where(here, ops.entry[np.where(here, birth, 0)], self._entry[handle])
+        here = np.flatnonzero((place >= 0) & ((found >> shift) == handle.astype(np.uint64)))
+        entry = self._entry[handle]
+        entry[here] = ops.entry[(found[here] & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)]
+        return entry
 
 
 class LoopEntries:

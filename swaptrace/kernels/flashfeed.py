@@ -66,8 +66,9 @@ def per_op(n: int, at: Ints, kind: Bytes, result: FlashResult) -> PerOp:
     ):
         total[at] = change  # of the later one
         total[at[both]] += change[both]
-    out.hit[at[result.hit]] = True
-    out.released[at[(kind == DROP) & ~result.absorbed]] = True
+    # Picking through indices does not guess branches, as picking through a mask does.
+    out.hit[at[np.flatnonzero(result.hit)]] = True
+    out.released[at[np.flatnonzero((kind == DROP) & ~result.absorbed)]] = True
     return out
 
 

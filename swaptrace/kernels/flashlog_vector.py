@@ -165,7 +165,7 @@ class _Walk:
     def _next_flush(self, start: int) -> int:
         """Return the op that fills the buffer, or -1; ``buffered`` is then right before its flush."""
         missing = self.log.geometry.buffer_pages - self.buffered
-        window = max(64, missing + (missing >> 1))
+        window = max(64, 4 * missing)  # a call costs as much as thousands of ops
         for low in range(start, len(self.unit), window):
             absorbed = self.ended[low : low + window] >= self.front
             change = np.cumsum(self.stored[low : low + window] - absorbed.view(np.int8), dtype=np.int32)
@@ -190,7 +190,7 @@ class _Walk:
         killer = np.flatnonzero((ended < self.front) & (ended > NO_COPY))
         if not len(killer):
             return
-        address = log._address[self.unit[start:end][killer]]
+        address = log._address[self.unit[start:end][killer]].astype(np.int64)
         log._held[address] = -1
         segment = address // log.geometry.segment_pages
         np.subtract.at(log._live, segment, ONE)

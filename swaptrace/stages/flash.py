@@ -99,7 +99,7 @@ class Flash(Stage):
         ledger.count("write.gc_pages", int(np.count_nonzero(result.gc)))
         ledger.hold("buffer.bytes", did.buffered, PAGE)
         ledger.written.extend(result.page)
-        ledger.read.extend(result.address[result.address >= 0])
+        ledger.read.extend(np.compress(result.address >= 0, result.address))
         if self._own_map:
             ledger.hold(METADATA, did.live, 8)
 
