@@ -81,13 +81,10 @@ class VectorLog:
         key <<= bits
         key |= low
         key.sort()
-        kind = key.astype(np.uint8)
-        kind &= 3
-        at = key & ((1 << bits) - 1)
-        at >>= 2
+        kind = key.astype(np.uint8) & 3
+        at = (key & ((1 << bits) - 1)) >> 2
         key >>= bits
-        first = np.empty(n, np.bool_)
-        first[:1] = True
+        first = np.ones(n, np.bool_)
         np.not_equal(key[1:], key[:-1], out=first[1:])
         firsts = np.flatnonzero(first)
         found = self._copy[key[firsts]]
@@ -151,8 +148,7 @@ class _Walk:
 
     def run(self) -> None:
         """Go from flush to flush."""
-        start = 0
-        n = len(self.unit)
+        start, n = 0, len(self.unit)
         while start < n:
             flush = self._next_flush(start)
             end = n if flush < 0 else flush + 1

@@ -41,11 +41,11 @@ class ListVirtual:
         n, start = len(units), 0
         while start < n:
             part = slice(start, min(start + CHUNK, n))
-            sound, *matched = self._match(frees[part], units[part])
+            sound, before, source = self._match(frees[part], units[part])
             if start + sound < part.stop:
                 n = start + sound  # nothing from the faulty op on
                 continue
-            place = self._place(frees[part], on[part], change[part], *matched)
+            place = self._place(frees[part], on[part], change[part], before, source)
             key[part] = place // self._cluster
             position[part] = place % self._cluster
             # Of several entries of a unit the last one stays; a free leaves none.
@@ -73,8 +73,7 @@ class ListVirtual:
         packed >>= bits
         free = (low & np.uint32(1)).astype(np.bool_)
         at = (low >> np.uint32(1)).astype(np.int64)
-        first = np.empty(n, np.bool_)
-        first[0] = True
+        first = np.ones(n, np.bool_)
         np.not_equal(packed[1:], packed[:-1], out=first[1:])
         firsts = np.flatnonzero(first)
         entry = self.entry_of[packed.view(np.int64)[firsts]]
@@ -124,7 +123,8 @@ class ListVirtual:
         made: list[int] = []
         emptied: list[int] = []
         source = iter(sources)
-        for n, cpu in zip(lengths, lanes, strict=True):
+        for length, cpu in zip(lengths, lanes, strict=True):
+            n = length
             if cpu == FREES:
                 for j in islice(source, n):
                     free = list_of[j]
