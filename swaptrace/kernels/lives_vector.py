@@ -46,8 +46,8 @@ class VectorLives(LivesState):
         if fate.stale is not None:
             new |= fate.stale
         keep = out | fate.live
-        prev = np.where(new, np.int32(NOTHING), fate.prev)
-        birth = prev if fate.birth is fate.prev else np.where(new, np.int32(NOTHING), fate.birth)
+        prev = _nothing_where(new, fate.prev)
+        birth = prev if fate.birth is fate.prev else _nothing_where(new, fate.birth)
         if fate.stale is None and keep.all():
             return Lived(op, handle, new, prev, birth, None, 0)
         edit = _Edit(keep, fate.stale)
@@ -115,26 +115,33 @@ class VectorLives(LivesState):
         return proofs
 
 
+def _nothing_where(new: Bools, link: Ints32) -> Ints32:
+    """Return ``link`` with NOTHING where ``new``: arithmetic beats a choice by a random mask three times."""
+    return link + (np.int32(NOTHING) - link) * new
+
+
 class _Edit:
     """Drops orphans, and puts each end that was proved directly before the OUT that proved it."""
 
     def __init__(self, keep: Bools, stale: Bools | None) -> None:
-        self.place = np.cumsum(keep, dtype=np.int32) - np.int32(1)  # where each kept row ends up
+        place = np.cumsum(keep, dtype=np.int32) - np.int32(1)  # where each kept row ends up
         self.proving = np.empty(0, np.int64) if stale is None else np.flatnonzero(stale)
         if stale is not None:
-            self.place += np.cumsum(stale, dtype=np.int32)
-        self.frees = self.place[self.proving] - 1  # where the ends end up
+            place += np.cumsum(stale, dtype=np.int32)
+        self.frees = place[self.proving] - 1  # where the ends end up
         kept = np.flatnonzero(keep)
         source = np.empty(len(kept) + len(self.proving), np.int64)  # the row that each op comes from
-        source[self.place[kept]] = kept
+        source[place[kept]] = kept
         source[self.frees] = self.proving
         self.pick = Pick(source)
+        self._place_of = np.append(place, np.array([NOTHING, CARRIED], np.int32))  # at -2 and -1: these stay
 
     def links(self, index: Ints32, of_free: Ints32) -> Ints32:
         """Return what rows (and ``of_free``, ends) point to, in the new order."""
         linked = self.pick.of(index)
         linked[self.frees] = of_free[self.proving]
-        return np.where(linked >= 0, self.place[np.maximum(linked, 0)], linked)
+        moved: Ints32 = self._place_of[linked]
+        return moved
 
 
 def _grouped(op: Bytes, handle: Ints32) -> tuple[Ints, Ints32, Bytes]:
