@@ -132,9 +132,12 @@ def test_a_file_name_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_terminated_import_ends_as_with_ctrl_c(tmp_path: Path, name: str) -> None:
     code = (
-        "import os, signal, sys, threading\nfrom swaptrace.cli.main import run\n"
+        "import os, signal, sys, threading, time\nfrom swaptrace.cli.main import run\n"
         "sys.argv = ['swaptrace', 'record', '-', '-o', 't.parquet']\n"
-        f"threading.Timer(0.5, os.kill, (os.getpid(), signal.{name})).start()\nrun()\n"
+        "def send():\n"
+        "    while 'swaptrace.ingest.convert' not in sys.modules: time.sleep(0.01)\n"
+        f"    time.sleep(0.3); os.kill(os.getpid(), signal.{name})\n"
+        "threading.Thread(target=send).start()\nrun()\n"
     )
     reading, writing = os.pipe()  # standard input that never ends
     try:
