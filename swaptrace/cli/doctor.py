@@ -1,0 +1,7 @@
+"""``swaptrace doctor``."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Nothing yet."""

@@ -1,0 +1,1 @@
+"""The recipes: one file, one rule, one source each."""
