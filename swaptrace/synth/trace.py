@@ -141,8 +141,6 @@ def synthesize(
             done += len(rows["ts"])
             if progress is not None:
                 progress(done, events)
-        if not done:
-            raise UsageError(f"{events:,} events do not hold one folio.", "", "Set more --events.")
         return writer.finish(_header(stream, given, seed, counts))
 
 

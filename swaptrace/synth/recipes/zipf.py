@@ -36,9 +36,9 @@ class Zipf(Recipe):
 
     def pages(self, dice: Dice) -> Pages:
         """Return the pages, and shuffle the ranks."""
-        self._page_of = dice.order(self.count)
+        self.page_of = dice.order(self.count)
         return super().pages(dice)
 
     def touched(self, dice: Dice, number: int) -> NDArray[np.int64]:
         """Return the pages of drawn ranks."""
-        return self._page_of[self._ranks.draw(dice, self.step)]
+        return self.page_of[self._ranks.draw(dice, self.step)]
