@@ -1,7 +1,111 @@
-"""``swaptrace doctor``."""
+"""``swaptrace doctor``: what can be recorded on this machine, and what to do about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swaptrace.cli.options import Json
+
+if TYPE_CHECKING:
+    from swaptrace.capture.doctor.root import Check
+    from swaptrace.capture.doctor.table import Tier
+    from swaptrace.model.meta import Capability
+
+__all__ = ["doctor", "register"]
+
+_SCHEMA = "swaptrace.doctor/1"
+_WIDTH = 100
+_NOTHING_RECORDED = 4
+
 
 def register(app: typer.Typer) -> None:
-    """Nothing yet."""
+    """Add the command to ``app``."""
+    app.command(short_help="Say what can be recorded here, and how to fix the rest.")(doctor)
+
+
+def doctor(
+    json: Json = False,
+    self_test: Annotated[
+        bool, typer.Option("--self-test/--no-self-test", help="Swap 8 MiB in a cgroup of its own and record it.")
+    ] = True,
+) -> None:
+    """Say what can be recorded on this machine, and how to fix the rest.
+
+    Changes nothing: the self-test uses a swap area that is enabled, and a child cgroup of its own.
+    Exit code 0 if anything can be recorded now, else 4.
+    """
+    from swaptrace.capture.doctor.root import Root
+    from swaptrace.capture.doctor.selftest import run_selftest
+    from swaptrace.capture.doctor.swap import only_zram
+    from swaptrace.capture.doctor.table import can_record, examine, tiers
+
+    root = Root()
+    checks = examine(root)
+    found = tiers(checks, only_zram(root))
+    can, cannot = can_record(checks, found)
+    test = run_selftest(root) if self_test and can else None
+    if json:
+        import json as json_module
+
+        document = {
+            "schema": _SCHEMA,
+            "kernel": root.release,
+            "machine": root.machine,
+            "checks": [asdict(check) for check in checks],
+            "self_test": None if test is None else asdict(test),
+            "tiers": [asdict(tier) for tier in found],
+            "can_record": can,
+            "cannot_record": cannot,
+        }
+        print(json_module.dumps(document, indent=1))
+    else:
+        shown = checks if test is None else [*checks, test.check]
+        print("\n".join(_text(f"Linux {root.release} {root.machine}", shown, found, can, cannot)))
+    if not can:
+        raise typer.Exit(_NOTHING_RECORDED)
+
+
+def _text(
+    machine: str,
+    checks: Sequence[Check],
+    found: Sequence[Tier],
+    can: Sequence[Capability],
+    cannot: Sequence[Capability],
+) -> Iterator[str]:
+    """Yield the lines: a check each, its fix below it, the tiers, and what follows."""
+    yield machine
+    for check in checks:
+        yield from _wrapped(f"{check.name:<14}{check.state:<6}", check.what)
+        if check.fix and check.state != "ok":
+            yield from _wrapped(" " * 20 + "fix: ", check.fix)
+    yield ""
+    for tier in found:
+        sees = f"{tier.what}: {', '.join(tier.sees)}" if tier.possible else f"{tier.what}: {tier.why}"
+        yield from _wrapped(f"{tier.name:<14}{'ok' if tier.possible else 'no':<6}", sees)
+    yield ""
+    if can:
+        names = [tier.name for tier in found if tier.possible]
+        yield from _wrapped("you can record: ", f"{', '.join(can)} ({', '.join(names)}).  not: {', '.join(cannot)}")
+        return
+    why = next((check.what for check in checks if check.name == "swap" and check.state == "no"), "")
+    after = sorted({each.value for tier in found if tier.possible for each in tier.sees})
+    yield from _wrapped("you can record: ", f"nothing now{f': {why}' if why else ''}.")
+    if why and after:
+        yield from _wrapped("once swap is on: ", ", ".join(after))
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -32,7 +32,7 @@ def text_recipes(recipes: Sequence[type[Recipe]]) -> str:
         usual = max(of, key=lambda value: len(of[value]))
         other = [f"{value} ({', '.join(names)})" for value, names in of.items() if value != usual]
         rows.append([name, usual, unit, where, "; ".join([doc, *other])])
-    lines += ["", *table(rows, ["parameter", "default", "unit", "of", "meaning; other defaults"], range(5), wrap=44)]
+    lines += ["", *table(rows, ["parameter", "default", "unit", "of", "meaning; other defaults"], range(5), wrap=40)]
     lines += ["", "More about one: swaptrace synth zipf --list"]
     return "\n".join(lines) + "\n"
 

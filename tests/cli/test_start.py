@@ -33,7 +33,7 @@ def test_every_command_has_a_whole_line_in_the_help() -> None:
     commands = result.stdout.partition("Commands:")[2]
     assert "..." not in commands
     assert "..." not in swaptrace("policies", "--help").stdout.partition("Commands:")[2]
-    for name in ("record", "info", "validate", "replay", "report", "diff", "schema", "policies"):
+    for name in ("record", "doctor", "synth", "info", "validate", "replay", "report", "diff", "schema", "policies"):
         assert f"\n  {name} " in commands
 
 

@@ -1,0 +1,381 @@
+"""Every check of doctor on machines written down as files: what it says, and what follows for each tier."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swaptrace.capture.doctor.bpf_probe import load_errno
+from swaptrace.capture.doctor.root import Check, Root, State, recorder_problem
+from swaptrace.capture.doctor.selftest import _parent, run_selftest
+from swaptrace.capture.doctor.swap import only_zram
+from swaptrace.capture.doctor.table import CHECKS, can_record, examine, tiers
+from swaptrace.model.errors import CapabilityError
+from swaptrace.model.meta import Capability
+
+T = "/sys/kernel/tracing"
+ALL = f"{(1 << 41) - 1:016x}"
+MOUNTS = (
+    "proc /proc proc rw 0 0\n/dev/vda / ext4 rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"
+    "nodev /sys/kernel/tracing tracefs rw 0 0\n"
+)
+SWAPS = "Filename\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/vdb partition 1048572 0 -2\n"
+FORMAT = "name: {}\nformat:\n{}\n"
+
+
+def fields(*names: str) -> str:
+    return FORMAT.format("x", "\n".join(f"\tfield:unsigned long {n};\toffset:8;\tsize:8;\tsigned:0;" for n in names))
+
+
+HEALTHY: dict[str, str] = {
+    "/proc/self/mounts": MOUNTS,
+    "/proc/self/status": f"Name:\tx\nCapEff:\t{ALL}\n",
+    "/proc/self/cgroup": "0::/user/me\n",
+    "/proc/swaps": SWAPS,
+    "/proc/sys/kernel/osrelease": "6.18.1-test\n",
+    "/proc/sys/kernel/perf_event_paranoid": "2\n",
+    "/proc/sys/kernel/random/boot_id": "a-b-c\n",
+    "/proc/sys/kernel/kptr_restrict": "0\n",
+    "/proc/sys/vm/page-cluster": "3\n",
+    "/proc/kallsyms": "ffffffff81 T _text\nffffffff82 D page_offset_base\nffffffff83 D vmemmap_base\n",
+    "/sys/kernel/btf/vmlinux": "BTF",
+    "/sys/kernel/security/lockdown": "[none] integrity confidentiality\n",
+    "/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
+    "/sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled": "always inherit [madvise] never\n",
+    "/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled": "always [inherit] madvise never\n",
+    "/sys/bus/event_source/devices/kprobe/type": "8\n",
+    "/sys/module/zswap/parameters/enabled": "N\n",
+    "/sys/block/zram0/disksize": "0\n",
+    "/sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
+    "/sys/fs/cgroup/cgroup.subtree_control": "cpu memory\n",
+    "/sys/fs/cgroup/cgroup.procs": "1\n",
+    "/sys/fs/cgroup/user/me/memory.swap.max": "max\n",
+    "/usr/bin/perf": "#!",
+    "/usr/lib/x86_64-linux-gnu/libbpf.so.1": "ELF",
+    f"{T}/instances/.keep": "",
+    f"{T}/current_tracer": "nop\n",
+    f"{T}/trace_clock": "[local] global mono boot\n",
+    f"{T}/kprobe_events": "",
+    f"{T}/events/vmscan/mm_vmscan_write_folio/format": fields("pfn", "reclaim_flags"),
+    f"{T}/events/block/block_bio_queue/format": fields("dev", "sector", "nr_sector", "rwbs[10]"),
+    f"{T}/events/exceptions/page_fault_user/format": fields("address"),
+    f"{T}/events/kmem/mm_page_alloc/format": fields("pfn", "migratetype"),
+    f"{T}/events/kmem/kmem_cache_alloc/format": fields("name"),
+    f"{T}/events/kmem/kmem_cache_free/format": fields("name"),
+    f"{T}/events/memcg/count_memcg_events/format": fields("item"),
+}
+
+
+def machine(path: Path, changes: dict[str, str | None] | None = None, **facts: Any) -> Root:
+    """Write a healthy machine with ``changes`` (None: the file is missing) below ``path``."""
+    files = {name: text for name, text in (HEALTHY | (changes or {})).items() if text is not None}
+    for name, text in files.items():
+        file = path / name.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755 if name == "/usr/bin/perf" else 0o644)
+    usual: dict[str, Any] = {
+        "machine": "x86_64",
+        "page_size": 4096,
+        "memlock": 8 << 20,
+        "search": "/usr/local/bin:/usr/bin",
+        "bpf_errno": lambda: 0,
+        "problem": lambda name: None,
+    }
+    return Root(path, **(usual | facts))
+
+
+def without(prefix: str) -> dict[str, str | None]:
+    return dict.fromkeys((name for name in HEALTHY if name.startswith(prefix)), None)
+
+
+def unprivileged(path: Path, mode: int) -> bool:
+    return os.access(path, mode) and not (mode & os.W_OK)
+
+
+NO_TRACEFS: dict[str, str | None] = {
+    **without(T),
+    "/proc/self/mounts": MOUNTS.replace("nodev /sys/kernel/tracing tracefs rw 0 0\n", ""),
+}
+DEBUGFS: dict[str, str | None] = {
+    **NO_TRACEFS,
+    "/proc/self/mounts": NO_TRACEFS["/proc/self/mounts"] + "none /sys/kernel/debug debugfs rw 0 0\n",  # type: ignore[operator]
+    **{
+        name.replace(T, "/sys/kernel/debug/tracing"): text
+        for name, text in HEALTHY.items()
+        if name.startswith(T)
+    },
+}  # fmt: skip
+OLD: dict[str, str | None] = {
+    "/proc/sys/kernel/osrelease": "5.10.0-32-cloud-amd64",
+    "/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0"),
+    f"{T}/events/vmscan/mm_vmscan_write_folio/format": None,
+    f"{T}/events/vmscan/mm_vmscan_writepage/format": fields("pfn", "reclaim_flags"),
+    f"{T}/events/memcg/count_memcg_events/format": None,
+    f"{T}/events/kmem/kmem_cache_free/format": fields("call_site"),
+    f"{T}/events/kmem/kmem_cache_alloc/format": fields("call_site"),
+}
+ARM: dict[str, str | None] = {f"{T}/events/exceptions/page_fault_user/format": None}
+CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
+    ({}, {}, "privileges", State.OK, "all capabilities"),
+    ({"/proc/self/status": "CapEff:\t0000000000000000\n"}, {}, "privileges", State.NO, "CAP_BPF (BPF)"),
+    ({"/proc/self/status": f"CapEff:\t{1 << 21:016x}\n"}, {}, "privileges", State.WARN, "CAP_SYSLOG"),
+    ({}, {}, "tracefs", State.OK, T),
+    (NO_TRACEFS, {}, "tracefs", State.NO, "not mounted"),
+    (DEBUGFS, {}, "tracefs", State.WARN, "/sys/kernel/debug/tracing"),
+    ({"/proc/self/mounts": MOUNTS.replace("tracefs rw", "tracefs ro")}, {}, "tracefs", State.NO, "read-only"),
+    ({f"{T}/instances/.keep": None}, {}, "tracefs", State.NO, "no instances"),
+    ({}, {"access": unprivileged}, "tracefs", State.NO, "not writable"),
+    (without(T), {}, "tracefs", State.NO, "cannot be read"),
+    ({}, {}, "perf", State.OK, "paranoid is 2"),
+    ({"/usr/bin/perf": None}, {}, "perf", State.WARN, "not installed"),
+    ({"/proc/sys/kernel/perf_event_paranoid": None}, {}, "perf", State.NO, "no perf events"),
+    ({"/proc/self/status": "CapEff:\t0000000000000000\n"}, {}, "perf", State.NO, "without CAP_PERFMON"),
+    ({}, {}, "lockdown", State.OK, "none"),
+    ({"/sys/kernel/security/lockdown": None}, {}, "lockdown", State.OK, "no lockdown"),
+    ({"/sys/kernel/security/lockdown": "none [integrity] confidentiality"}, {}, "lockdown", State.OK, "integrity"),
+    ({"/sys/kernel/security/lockdown": "none integrity [confidentiality]"}, {}, "lockdown", State.NO, "refuses"),
+    ({}, {}, "memlock", State.OK, "8192 KiB"),
+    ({}, {"memlock": -1}, "memlock", State.OK, "no limit"),
+    (
+        {"/proc/sys/kernel/osrelease": "5.10.1", "/proc/self/status": f"CapEff:\t{3 << 38:016x}\n"},
+        {"memlock": 65536},
+        "memlock",
+        State.WARN,
+        "64 KiB",
+    ),
+    ({}, {}, "writeouts", State.OK, "mm_vmscan_write_folio"),
+    (OLD, {}, "writeouts", State.OK, "mm_vmscan_writepage"),
+    (without(f"{T}/events/vmscan"), {}, "writeouts", State.NO, "is seen"),
+    (
+        {f"{T}/events/vmscan/mm_vmscan_write_folio/format": fields("page")},
+        {},
+        "writeouts",
+        State.NO,
+        "no field pfn, reclaim_flags",
+    ),
+    ({}, {}, "bios", State.OK, "block_bio_queue"),
+    (without(f"{T}/events/block"), {}, "bios", State.NO, "no slot is seen"),
+    (NO_TRACEFS, {}, "bios", State.NO, "unknown without tracefs"),
+    ({}, {}, "faults", State.OK, "page_fault_user"),
+    (ARM, {"machine": "aarch64"}, "faults", State.WARN, "aarch64 has no page-fault tracepoints"),
+    (ARM, {}, "faults", State.WARN, "hides it"),
+    ({}, {}, "owners", State.OK, "mm_page_alloc"),
+    (without(f"{T}/events/kmem/mm_"), {}, "owners", State.WARN, "no owners"),
+    ({}, {}, "memcg events", State.OK, "count_memcg_events"),
+    (OLD, {}, "memcg events", State.WARN, "look alike"),
+    ({}, {}, "slab events", State.OK, "names in alloc and free"),
+    (OLD, {}, "slab events", State.OK, "without cache names"),
+    (without(f"{T}/events/kmem/kmem_"), {}, "slab events", State.WARN, "no frees on zram"),
+    ({}, {}, "BTF", State.OK, "vmlinux"),
+    ({"/sys/kernel/btf/vmlinux": None}, {}, "BTF", State.NO, "does not describe"),
+    ({}, {}, "libbpf", State.OK, "libbpf.so.1"),
+    (without("/usr/lib"), {}, "libbpf", State.NO, "not installed"),
+    (without("/usr/lib") | {"/usr/lib/aarch64-linux-gnu/libbpf.so.0": "ELF"}, {}, "libbpf", State.NO, "too old"),
+    ({}, {}, "BPF", State.OK, "loads"),
+    ({}, {"bpf_errno": lambda: errno.EPERM}, "BPF", State.NO, "EPERM"),
+    ({}, {"bpf_errno": lambda: errno.ENOSYS}, "BPF", State.NO, "ENOSYS"),
+    ({}, {"bpf_errno": lambda: errno.EINVAL}, "BPF", State.NO, "EINVAL"),
+    ({}, {}, "BPF recorder", State.OK, "can start"),
+    ({}, {"problem": lambda name: CapabilityError("no.", "Why.", "Do.")}, "BPF recorder", State.NO, "no: Why"),
+    ({}, {}, "kprobes", State.OK, "can be made"),
+    (without("/sys/bus") | {f"{T}/kprobe_events": None}, {}, "kprobes", State.WARN, "no kprobes"),
+    ({}, {}, "kallsyms", State.OK, "readable"),
+    ({"/proc/kallsyms": None}, {}, "kallsyms", State.WARN, "not readable"),
+    ({"/proc/kallsyms": "0000000000000000 T _text\n"}, {}, "kallsyms", State.WARN, "hidden (kptr_restrict 0)"),
+    ({"/proc/kallsyms": "ffffffff81 T _text\n"}, {}, "kallsyms", State.WARN, "KALLSYMS_ALL"),
+    ({}, {}, "page size", State.OK, "4 KiB"),
+    ({}, {"page_size": 16384}, "page size", State.NO, "16 KiB"),
+    ({}, {}, "swap", State.OK, "/dev/vdb: partition, 1024 MiB, 1024 MiB free, priority -2"),
+    ({"/proc/swaps": SWAPS.splitlines()[0]}, {}, "swap", State.NO, "no swap area"),
+    ({"/proc/swaps": None}, {}, "swap", State.NO, "cannot swap"),
+    ({"/proc/swaps": SWAPS.replace(" 0 -2", " 1048000 -2")}, {}, "swap", State.WARN, "572 KiB free"),
+    ({"/proc/swaps": SWAPS.replace("/dev/vdb partition", "/s file")}, {}, "swap file", State.OK, "/s on ext4"),
+    (
+        {
+            "/proc/swaps": SWAPS.replace("/dev/vdb partition", "/b/s file"),
+            "/proc/self/mounts": MOUNTS + "/dev/x /b btrfs rw 0 0\n",
+        },
+        {},
+        "swap file",
+        State.NO,
+        "/b/s on btrfs",
+    ),
+    (
+        {
+            "/proc/swaps": SWAPS.replace("/dev/vdb partition", "/f2fs/s file"),
+            "/proc/self/mounts": MOUNTS + "/dev/x /f2fs f2fs rw 0 0\n",
+        },
+        {},
+        "swap file",
+        State.WARN,
+        "only checked on",
+    ),
+    ({}, {}, "zram bios", State.OK, "block events"),
+    (OLD, {}, "zram bios", State.NO, "without block events"),
+    (
+        {"/sys/block/zram0/disksize": "2147483648", "/sys/block/zram0/comp_algorithm": "lzo [lz4] zstd"},
+        {},
+        "zram",
+        State.OK,
+        "/dev/zram0: 2 GiB, lz4",
+    ),
+    ({}, {}, "zswap", State.OK, "off"),
+    ({"/sys/module/zswap/parameters/enabled": None}, {}, "zswap", State.OK, "not in this kernel"),
+    (
+        {
+            "/sys/module/zswap/parameters/enabled": "Y",
+            "/sys/module/zswap/parameters/compressor": "lzo",
+            "/sys/module/zswap/parameters/max_pool_percent": "20",
+        },
+        {},
+        "zswap",
+        State.WARN,
+        "on, compressor lzo, max_pool_percent 20",
+    ),
+    ({}, {}, "readahead", State.OK, "up to 8 pages"),
+    ({"/proc/sys/vm/page-cluster": "0"}, {}, "readahead", State.OK, "up to 1 page at once"),
+    ({"/proc/sys/vm/page-cluster": None}, {}, "readahead", State.WARN, "not readable"),
+    ({}, {}, "THP", State.OK, "madvise; folios of 64kB, 2048kB"),
+    (without("/sys/kernel/mm"), {}, "THP", State.OK, "not in this kernel"),
+    ({}, {}, "cgroup", State.OK, "v2 at /sys/fs/cgroup"),
+    ({"/proc/self/mounts": MOUNTS + "c /m cgroup rw,memory 0 0\n"}, {}, "cgroup", State.OK, "v1 at /m"),
+    ({"/sys/fs/cgroup/cgroup.controllers": "cpu"}, {}, "cgroup", State.WARN, "no memory controller"),
+    ({}, {}, "swap limit", State.OK, "none"),
+    ({"/sys/fs/cgroup/user/memory.swap.max": "0"}, {}, "swap limit", State.NO, "of /user is 0 KiB"),
+    ({"/sys/fs/cgroup/user/memory.swap.max": "1048576"}, {}, "swap limit", State.WARN, "of /user is 1 MiB"),
+    ({"/proc/self/mounts": "proc /proc proc rw 0 0\n"}, {}, "swap limit", State.OK, "no cgroup v2"),
+    ({}, {}, "clocks", State.OK, "boot a-b-c"),
+    ({f"{T}/trace_clock": "[local] global"}, {}, "clocks", State.NO, "no clock mono"),
+    ({"/proc/sys/kernel/random/boot_id": None}, {}, "clocks", State.WARN, "no boot_id"),
+    ({}, {}, "other tracers", State.OK, "none"),
+    (NO_TRACEFS, {}, "other tracers", State.OK, "none can be seen"),
+    ({f"{T}/current_tracer": "function"}, {}, "other tracers", State.WARN, "current_tracer is function"),
+    ({f"{T}/instances/swaptrace-9/tracing_on": "1"}, {}, "other tracers", State.WARN, "swaptrace-9"),
+]
+
+
+def named(found: Iterable[Check], name: str) -> Check:
+    return next(check for check in found if check.name == name)
+
+
+@pytest.mark.parametrize(("changes", "facts", "name", "state", "words"), CASES)
+def test_a_check_says_what_is_so(
+    tmp_path: Path, changes: dict[str, str | None], facts: dict[str, Any], name: str, state: State, words: str
+) -> None:
+    check = named(examine(machine(tmp_path, changes, **facts)), name)
+    assert check.state is state
+    assert words in check.what
+    if state is State.NO:
+        assert check.fix or name == "BPF recorder"
+
+
+def test_the_cases_cover_every_check(tmp_path: Path) -> None:
+    assert len(CHECKS) == 29
+    seen = {name for _, _, name, _, _ in CASES}
+    told = {check.name for check in examine(machine(tmp_path, dict(OLD)))} | {"swap file", "zram"}
+    assert seen == told
+
+
+# -- what follows ------------------------------------------------------------------------------------------------
+
+
+def verdict(root: Root) -> tuple[list[str], list[Capability]]:
+    checks = examine(root)
+    found = tiers(checks, only_zram(root))
+    return [tier.name for tier in found if tier.possible], can_record(checks, found)[0]
+
+
+SLOTS_AND_OWNERS = [Capability.SLOT, Capability.OWNER]
+NO_BPF: dict[str, Any] = {"problem": lambda name: CapabilityError("not in this version")}
+LOCKED: dict[str, str | None] = {"/sys/kernel/security/lockdown": "none integrity [confidentiality]"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "names", "can"),
+    [
+        ({}, {}, ["T0", "T1", "T2", "T3"], [c for c in Capability if c is not Capability.SNAPSHOT]),
+        ({}, NO_BPF, ["T0", "T1"], SLOTS_AND_OWNERS),
+        (ARM, {**NO_BPF, "machine": "aarch64"}, ["T0"], [Capability.SLOT]),
+        (NO_TRACEFS, NO_BPF, [], []),
+        (DEBUGFS, NO_BPF, ["T0", "T1"], SLOTS_AND_OWNERS),
+        (OLD, NO_BPF, [], []),  # zram without bios: nothing without BPF
+        (LOCKED, {**NO_BPF, "bpf_errno": lambda: errno.EPERM}, [], []),
+        ({"/proc/swaps": SWAPS.splitlines()[0]}, {}, ["T0", "T1", "T2", "T3"], []),
+        ({}, {"access": unprivileged, **NO_BPF}, ["T0", "T1"], SLOTS_AND_OWNERS),  # perf
+        (
+            {"/proc/self/status": "CapEff:\t0000000000000000\n"},
+            {"access": unprivileged, **NO_BPF},
+            [],
+            [],
+        ),
+        ({}, {"page_size": 65536}, [], []),
+        (without("/usr/lib"), {}, ["T0", "T1"], SLOTS_AND_OWNERS),
+    ],
+)
+def test_the_tiers_follow_from_the_checks(
+    tmp_path: Path, changes: dict[str, str | None], facts: dict[str, Any], names: list[str], can: list[Capability]
+) -> None:
+    assert verdict(machine(tmp_path, changes, **facts)) == (names, can)
+
+
+def test_bpf_sees_frees_on_zram_without_kprobes(tmp_path: Path) -> None:
+    bare = without("/sys/bus") | {f"{T}/kprobe_events": None}
+    assert Capability.FREE not in verdict(machine(tmp_path / "disk", bare))[1]
+    zram = bare | {"/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0")}
+    assert Capability.FREE in verdict(machine(tmp_path / "zram", zram))[1]
+
+
+def test_a_missing_recorder_is_said() -> None:
+    problem = recorder_problem("nonsense")
+    assert problem is not None
+    assert "no nonsense recorder" in problem.what
+
+
+def test_the_empty_program_loads_or_is_refused_with_an_errno() -> None:
+    assert load_errno() in (0, errno.EPERM, errno.EACCES, errno.ENOSYS)
+
+
+# -- the self-test, where it cannot run --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"/proc/swaps": SWAPS.splitlines()[0]}, "no swap area"),
+        ({"/proc/swaps": SWAPS.replace(" 0 -2", " 1048000 -2")}, "the swap areas have less than 16 MiB free"),
+        ({"/proc/sys/kernel/osrelease": "5.3.0"}, "Linux 5.3.0 has no MADV_PAGEOUT"),
+        ({"/sys/fs/cgroup/cgroup.subtree_control": "cpu"}, "no cgroup"),
+        ({"/proc/self/mounts": "proc /proc proc rw 0 0\n"}, "no cgroup"),
+    ],
+)
+def test_the_self_test_says_why_it_does_not_run(tmp_path: Path, changes: dict[str, str | None], words: str) -> None:
+    test = run_selftest(machine(tmp_path, changes))
+    assert test.check.state is State.WARN
+    assert test.check.what.startswith(f"not run: {words}")
+    assert not test.expected_out
+
+
+def test_the_child_is_made_where_its_limit_acts(tmp_path: Path) -> None:
+    root = machine(tmp_path)
+    assert _parent(root) == tmp_path / "sys/fs/cgroup"
+    deeper = machine(
+        tmp_path, {"/sys/fs/cgroup/user/cgroup.subtree_control": "memory", "/sys/fs/cgroup/user/cgroup.procs": ""}
+    )
+    assert _parent(deeper) == tmp_path / "sys/fs/cgroup/user"
+    assert _parent(replace(deeper, access=unprivileged)) is None
+    v1 = machine(
+        tmp_path / "v1",
+        {
+            "/proc/self/mounts": "c /m cgroup rw,memory 0 0\n",
+            "/proc/self/cgroup": "3:cpu:/\n2:memory:/a/b\n",
+            "/m/a/b/cgroup.procs": "",
+        },
+    )
+    assert _parent(v1) == tmp_path / "v1/m/a/b"
