@@ -39,7 +39,7 @@ DIGESTS = {
     "zero-heavy": "91e8bba88c697196",
     "duplicate-heavy": "fec69cff5582343f",
     "scan": "603b1d2243c577f8",
-    "thp-mix": "18e22e51d7fa6a46",
+    "thp-mix": "aef61bad63b68e81",
 }
 
 

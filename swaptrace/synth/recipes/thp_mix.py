@@ -18,13 +18,12 @@ from swaptrace.synth.settings import percent
 __all__ = ["ThpMix"]
 
 _PMD_ORDER = 9
-_DRAWS = 4  # touches in a round for each page that is drawn
 
 
 class ThpMix(Recipe):
     """Memory is divided into aligned blocks of 2 MiB. Each is one PMD folio with probability ``pmd``, folios of
-    ``order`` with probability ``large``, else single pages. A touch draws a page uniformly and walks over its whole
-    folio, which is written or read as a whole.
+    ``order`` with probability ``large``, else single pages. A touch draws a folio uniformly, whatever its size, so that
+    every page is as likely as any other, and walks over all of it; it is written or read as a whole.
 
     A folio goes out in one piece, into aligned slots in a row, and comes in so; ``split`` of them are split when they
     are reclaimed: their pages go out one by one, into slots of their own, come in one by one, and are collapsed in
@@ -65,15 +64,17 @@ class ThpMix(Recipe):
         drawn = dice.below(self.count // BLOCK, 1 << 30) / (1 << 30)
         order = np.select([drawn < pmd, drawn < pmd + large], [_PMD_ORDER, self.values["order"]], 0)
         self._order = np.repeat(order, BLOCK)
+        number = np.arange(self.count)
+        self._folios = np.flatnonzero(number % (1 << self._order) == 0)  # their first pages
         return replace(pages, order=self._order.astype(np.uint8))
 
     def touched(self, dice: Dice, number: int) -> NDArray[np.int64]:
-        """Return all pages of the folios of drawn pages, as many of them as fit into the round."""
-        drawn = dice.below(self.step // _DRAWS, self.count)
+        """Return all pages of drawn folios, as many of them as fit into the round."""
+        drawn = self._folios[dice.below(self.step, len(self._folios))]
         size = np.int64(1) << self._order[drawn]
         fits = np.cumsum(size) <= self.step
         drawn, size = drawn[fits], size[fits]
-        page: NDArray[np.int64] = np.repeat(drawn & -size, size)
+        page: NDArray[np.int64] = np.repeat(drawn, size)
         page += np.arange(len(page)) - np.repeat(np.cumsum(size) - size, size)
         return page
 
