@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import swaptrace
+from tests.live.conftest import sh, swapped_on
 
 pytestmark = pytest.mark.live
 
@@ -27,7 +30,30 @@ def test_without_swap_nothing_can_be_recorded() -> None:
     assert document["can_record"] == []
 
 
-@pytest.mark.parametrize("area", ["zram", "swap_file"])
+@pytest.fixture
+def xfs_file(machine: None, tmp_path: Path) -> Iterator[Path]:
+    """A swap file of 64 MiB on xfs, on a loop device."""
+    if shutil.which("mkfs.xfs") is None:
+        pytest.skip("live: mkfs.xfs is not installed")
+    image, where = tmp_path / "disk.img", tmp_path / "mnt"
+    where.mkdir()
+    sh("truncate", "-s", "400M", image)
+    loop = sh("losetup", "-f", "--show", image)
+    try:
+        sh("mkfs.xfs", "-q", loop)
+        sh("mount", loop, where)
+        try:
+            sh("dd", "if=/dev/zero", f"of={where / 'swap'}", "bs=1M", "count=64", "conv=fsync")
+            (where / "swap").chmod(0o600)
+            with swapped_on(where / "swap") as area:
+                yield area
+        finally:
+            sh("umount", where)
+    finally:
+        sh("losetup", "-d", loop)
+
+
+@pytest.mark.parametrize("area", ["zram", "swap_file", "xfs_file"])
 def test_the_self_test_sees_every_page(area: str, request: pytest.FixtureRequest) -> None:
     request.getfixturevalue(area)
     status, checks, document = found()

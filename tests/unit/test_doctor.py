@@ -121,6 +121,10 @@ OLD: dict[str, str | None] = {
     f"{T}/events/kmem/kmem_cache_free/format": fields("call_site"),
     f"{T}/events/kmem/kmem_cache_alloc/format": fields("call_site"),
 }
+BTRFS: dict[str, str | None] = {
+    "/proc/swaps": SWAPS.replace("/dev/vdb partition", "/b/s file"),
+    "/proc/self/mounts": MOUNTS + "/dev/x /b btrfs rw 0 0\n",
+}
 ARM: dict[str, str | None] = {f"{T}/events/exceptions/page_fault_user/format": None}
 CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({}, {}, "privileges", State.OK, "all capabilities"),
@@ -198,10 +202,7 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({"/proc/swaps": SWAPS.replace(" 0 -2", " 1048000 -2")}, {}, "swap", State.WARN, "572 KiB free"),
     ({"/proc/swaps": SWAPS.replace("/dev/vdb partition", "/s file")}, {}, "swap file", State.OK, "/s on ext4"),
     (
-        {
-            "/proc/swaps": SWAPS.replace("/dev/vdb partition", "/b/s file"),
-            "/proc/self/mounts": MOUNTS + "/dev/x /b btrfs rw 0 0\n",
-        },
+        BTRFS,
         {},
         "swap file",
         State.NO,
@@ -219,6 +220,13 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ),
     ({}, {}, "zram bios", State.OK, "block events"),
     (OLD, {}, "zram bios", State.NO, "without block events"),
+    (
+        OLD | {"/proc/swaps": f"{OLD['/proc/swaps']}/dev/vdc partition 4096 0 -3"},
+        {},
+        "zram bios",
+        State.WARN,
+        "without block events",
+    ),
     (
         {"/sys/block/zram0/disksize": "2147483648", "/sys/block/zram0/comp_algorithm": "lzo [lz4] zstd"},
         {},
@@ -317,6 +325,13 @@ LOCKED: dict[str, str | None] = {"/sys/kernel/security/lockdown": "none integrit
         ),
         ({}, {"page_size": 65536}, [], []),
         (without("/usr/lib"), {}, ["T0", "T1"], SLOTS_AND_OWNERS),
+        (BTRFS, NO_BPF, [], []),
+        (
+            BTRFS | {"/proc/swaps": f"{BTRFS['/proc/swaps']}/dev/vdc partition 4096 0 -3"},
+            NO_BPF,
+            ["T0", "T1"],
+            SLOTS_AND_OWNERS,
+        ),
     ],
 )
 def test_the_tiers_follow_from_the_checks(

@@ -77,7 +77,8 @@ def perf(root: Root) -> Check:
 
 
 def lockdown(root: Root) -> Check:
-    """The lockdown mode. Tracefs, perf, kprobes and BPF reads are closed by ``confidentiality`` only (security.h)."""
+    """The lockdown mode: tracefs, perf, kprobes and BPF reads are closed by ``confidentiality`` only (enum
+    lockdown_reason of include/linux/security.h, from memory)."""
     text = root.read("/sys/kernel/security/lockdown")
     match = re.search(r"\[(\w+)\]", text or "")
     if match is None:

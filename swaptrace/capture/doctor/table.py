@@ -79,6 +79,9 @@ def tiers(checks: Sequence[Check], only_zram: bool = False) -> list[Tier]:
     if _bad(checks, "tracefs") and all(check.state is not State.OK for check in sources):
         closed += sources  # where tracefs is closed, perf must do
     points = closed + _bad(checks, "writeouts", "bios", "zram bios")
+    areas = sum(check.name == "swap" and check.state is not State.NO for check in checks)
+    if len(nowhere := _bad(checks, "swap file")) == areas:  # no area is left whose slots can be found
+        points += nowhere
     owner = points + [c for c in checks if c.name in ("faults", "owners") and c.state is not State.OK]
     program = _bad(checks, "page size", "BTF", "libbpf", "BPF", "BPF recorder")
     probes = program + [c for c in checks if c.name == "kprobes" and c.state is not State.OK]
