@@ -27,10 +27,11 @@ WRITE = percent("write", "100%", "touches that write; a page that is only read k
 PROCESSES = bounded(count_param("processes", "4", "processes that share the pages evenly", least=1), 4096, "over 4096.")
 
 
-def even_pages(count: int, processes: int) -> Pages:
-    """Return ``count`` order-0 pages, divided among processes at multiples of 512 pages, at addresses in a row."""
+def even_pages(count: int, processes: int, align: int = 1) -> Pages:
+    """Return ``count`` order-0 pages at addresses in a row, divided evenly among processes, at multiples of
+    ``align``."""
     number = np.arange(count, dtype=np.int64)
-    process = ((number & -BLOCK) * processes // count).astype(np.int32)
+    process = ((number - number % align) * processes // count).astype(np.int32)
     return Pages(process, _FIRST_ADDRESS + number * PAGE, np.zeros(count, np.uint8))
 
 
@@ -42,6 +43,7 @@ class Recipe:
     name: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
+    align: ClassVar[int] = 1  # pages; where processes may be divided
     params: ClassVar[tuple[Param, ...]] = (*MEMORY, WRITE, PROCESSES, *CONTENT, *MACHINE)
 
     def __init__(self, given: Mapping[str, str]) -> None:
@@ -58,6 +60,8 @@ class Recipe:
                 f"{self.count:,} pages are touched, and memory holds {self.resident:,}: nothing would be swapped.",
                 "Set a larger footprint, or a smaller resident.",
             )
+        if self.values.get("processes", 1) > self.count // self.align:
+            raise UsageError(f"{self.name}: some processes would have no pages.", "", "Set fewer processes.")
         self.step = self.resident // 4 // BLOCK * BLOCK
 
     def total(self) -> int:
@@ -82,7 +86,7 @@ class Recipe:
 
     def pages(self, dice: Dice) -> Pages:
         """Return all pages there can be."""
-        return even_pages(self.count, self.values["processes"])
+        return even_pages(self.count, self.values["processes"], self.align)
 
     def rounds(self, dice: Dice) -> Iterator[Round]:
         """Yield rounds without end."""

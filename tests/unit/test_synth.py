@@ -39,7 +39,7 @@ DIGESTS = {
     "zero-heavy": "91e8bba88c697196",
     "duplicate-heavy": "fec69cff5582343f",
     "scan": "603b1d2243c577f8",
-    "thp-mix": "aef61bad63b68e81",
+    "thp-mix": "aab555d54f16d94f",
 }
 
 
@@ -143,6 +143,11 @@ def test_launches_come_in_bursts() -> None:
     assert exits > 5
 
 
+def test_every_app_has_its_size() -> None:
+    recipe = make_recipe("launch-storm", {"apps": "5", "app": "3MiB", "resident": "8MiB"})
+    assert np.bincount(recipe.pages(Dice(1)).process).tolist() == [768] * 5
+
+
 def test_children_read_the_slots_of_their_parent_and_copy() -> None:
     batch = events("fork-cow", 100_000, children="3")
     read = batch["kind"] == Kind.SWAP_IN
@@ -168,6 +173,17 @@ def test_folios_have_the_chosen_sizes() -> None:
         assert (first % (1 << order) == 0).all()
     split = events("thp-mix", 200_000, pmd="25%", large="75%", split="100%", footprint="64MiB")
     assert set(split["order"].tolist()) == {0}
+
+
+def test_large_folios_are_touched_as_often_as_single_pages() -> None:
+    """A page comes in as often, whatever its folio: rounds do not end before a folio that is too large for them."""
+    stream = Stream(make_recipe("thp-mix", {**SMALL, "pmd": "40%", "large": "30%", "split": "0%"}), 400_000, 5)
+    (block,) = stream.blocks(400_001)
+    came = block["kind"] == Kind.SWAP_IN
+    order = np.bincount(block["order"][came], minlength=10)
+    pages = np.bincount(stream.recipe.pages(Dice(5)).order, minlength=10)
+    rates = order[[0, 4, 9]] / pages[[0, 4, 9]]
+    assert rates.max() / rates.min() < 1.15
 
 
 def test_the_rate_is_the_mean_rate() -> None:
@@ -250,6 +266,8 @@ def test_memory_does_not_grow_with_the_events() -> None:
         ("uniform", {"zero": "60%", "duplicate": "60%"}, "have a chosen content"),
         ("uniform", {"duplicate": "0%", "pool": "10"}, "pool cannot act"),
         ("duplicate-heavy", {"pool": "1", "skew": "1"}, "skew cannot act"),
+        ("uniform", {"footprint": "9MiB", "resident": "8MiB", "processes": "4000"}, "have no pages"),
+        ("thp-mix", {"footprint": "10MiB", "resident": "8MiB", "processes": "6"}, "have no pages"),
         ("zipf", {"alpha": "0"}, "cannot act"),
         ("zipf", {"alpha": "much"}, "not a number from 0 to 4"),
         ("hot-cold", {"f": "0%"}, "leaves one temperature"),

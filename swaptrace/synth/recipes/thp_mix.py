@@ -33,6 +33,7 @@ class ThpMix(Recipe):
     name = "thp-mix"
     summary = "PMD folios, large folios and single pages; some are split at reclaim"
     source = "Own rule, after the kernel's swap-out of large folios without splitting (since 6.10, order by order)."
+    align = BLOCK
     params = (
         *Recipe.params,
         percent("pmd", "20%", "blocks of 2 MiB that are one folio"),
@@ -54,8 +55,8 @@ class ThpMix(Recipe):
                 raise UsageError(f"thp-mix:{name} cannot act.", "There are no such folios.", "Set large=40%.")
 
     def hardware(self) -> Hardware:
-        """Return a machine that splits folios."""
-        return replace(super().hardware(), split=self.values["split"])
+        """Return a machine that splits folios; a round may end with a whole PMD folio."""
+        return replace(super().hardware(), most=self.step + BLOCK, split=self.values["split"])
 
     def pages(self, dice: Dice) -> Pages:
         """Give every block its order."""
@@ -69,11 +70,11 @@ class ThpMix(Recipe):
         return replace(pages, order=self._order.astype(np.uint8))
 
     def touched(self, dice: Dice, number: int) -> NDArray[np.int64]:
-        """Return all pages of drawn folios, as many of them as fit into the round."""
+        """Return all pages of drawn folios, until they are a quarter of the memory: the last may go beyond."""
         drawn = self._folios[dice.below(self.step, len(self._folios))]
         size = np.int64(1) << self._order[drawn]
-        fits = np.cumsum(size) <= self.step
-        drawn, size = drawn[fits], size[fits]
+        begins = np.cumsum(size) - size < self.step
+        drawn, size = drawn[begins], size[begins]
         page: NDArray[np.int64] = np.repeat(drawn, size)
         page += np.arange(len(page)) - np.repeat(np.cumsum(size) - size, size)
         return page
