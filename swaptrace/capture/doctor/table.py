@@ -47,6 +47,9 @@ CHECKS: tuple[_One | _Many, ...] = (
 )
 
 
+_EVERY_TIER: tuple[Capability, ...] = ()  # what a session adds to each recorder; SNAPSHOT, once it takes one
+
+
 @dataclass(frozen=True)
 class Tier:
     """A way to record: whether it is possible here, what it ``sees`` then, else ``why`` not."""
@@ -107,4 +110,4 @@ def _bad(checks: Sequence[Check], *names: str) -> list[Check]:
 
 def _tier(name: str, what: str, against: Sequence[Check], sees: tuple[Capability, ...]) -> Tier:
     why = "; ".join(dict.fromkeys(f"{check.name}: {check.what}" for check in against))
-    return Tier(name, what, not against, sees, why)
+    return Tier(name, what, not against, (*sees, *_EVERY_TIER), why)
