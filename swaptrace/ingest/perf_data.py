@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.ingest.comms import CommTable
-from swaptrace.ingest.perf_blocks import BLOCK_BYTES, compressed_blocks, is_compressed, plain_block
-from swaptrace.ingest.perf_fields import SampleDecoder, other_events
-from swaptrace.ingest.perf_header import Attr, read_header
+from swaptrace.ingest.perf_blocks import BLOCK_BYTES, compressed_blocks, plain_block
+from swaptrace.ingest.perf_fields import SampleDecoder, other_events, settle_losses
+from swaptrace.ingest.perf_header import Attr
+from swaptrace.ingest.perf_pipe import read_any_header
 from swaptrace.ingest.perf_records import Block, IdTable, find_samples
 from swaptrace.ingest.raw import Findings, RawChunk, concat, empty
 from swaptrace.model.errors import InputError
@@ -31,7 +32,7 @@ class PerfData:
 
     def __init__(self, path: Path, block_bytes: int = BLOCK_BYTES) -> None:
         self.path = path
-        self.header = read_header(path)
+        self.header = read_any_header(path)
         self.findings = Findings()
         self._comms = CommTable()
         self.words = self._comms.words
@@ -81,13 +82,14 @@ class PerfData:
                 yield self._comms.name(ready)
         if len(held):
             yield self._comms.name(held)
+        settle_losses(self.findings)
 
     def _blocks(self) -> Iterator[tuple[NDArray[np.uint64], Block]]:
         start, stop = self.header.data_offset, self.header.data_offset + self.header.data_size
+        if self.header.compressed:
+            yield from self._compressed(start, stop)
+            return
         with self.path.open("rb") as stream:
-            if is_compressed(plain_block(stream, start, stop, np.empty(1 << 13, np.uint64))):
-                yield from self._compressed(start, stop)
-                return
             buffer = np.empty(self._block_bytes // 8, np.uint64)
             while stop - start >= 8:
                 words = plain_block(stream, start, stop, buffer)

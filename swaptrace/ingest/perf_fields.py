@@ -14,12 +14,14 @@ from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.tracepoints import PAYLOADS, FieldAt, Payload
 from swaptrace.model.errors import InputError
 
-__all__ = ["SampleDecoder", "gather", "other_events"]
+__all__ = ["SampleDecoder", "gather", "other_events", "settle_losses"]
 
 Array = NDArray[Any]
 _SOFTWARE, _TRACEPOINT, _MAJOR_FAULTS = 1, 2, 6  # enum perf_type_id, perf_sw_ids
 _LOST, _COMM, _EXIT, _FORK, _LOST_SAMPLES = 2, 3, 4, 7, 13  # enum perf_event_type
 _COMM_EXEC = 1 << 13
+_LOST_BY_FILTER = 1 << 15  # PERF_RECORD_MISC_LOST_SAMPLES_BPF: left out on purpose
+LOST_RECORDS, LOST_SAMPLES = "perf", "perf samples"
 
 
 def gather(low: NDArray[np.uint32], at: Array, offset: int, size: int) -> Any:
@@ -218,12 +220,23 @@ def other_events(
             comms.fork(time, int(body[2]) & 0xFFFFFFFF, int(body[2]) >> 32)
         elif kind == _EXIT and size > 3 and "sched_process_exit" not in traced:
             rows.append({**event, "tgid": pid, "tid": int(body[2]) & 0xFFFFFFFF, "kind": RawKind.EXIT})
-        elif kind in (_LOST, _LOST_SAMPLES):
-            lost = int(body[2] if kind == _LOST else body[1])
-            findings.lose("perf", lost)
-            rows.append({**event, "kind": RawKind.LOST, "value": lost})
+        elif kind == _LOST:
+            findings.lose(LOST_RECORDS, int(body[2]))
+            rows.append({**event, "kind": RawKind.LOST, "value": int(body[2])})
+        elif kind == _LOST_SAMPLES and not int(body[0]) >> 32 & _LOST_BY_FILTER:
+            findings.lose(LOST_SAMPLES, int(body[1]))
+            if LOST_RECORDS not in findings.lost:
+                rows.append({**event, "kind": RawKind.LOST, "value": int(body[1])})
     chunk = empty(len(rows))
     for i, row in enumerate(rows):
         for name in row.keys() & FIELDS.keys():
             getattr(chunk, name)[i] = row[name]
     return chunk
+
+
+def settle_losses(findings: Findings) -> None:
+    """Count a loss once: LOST records tell of full buffers as it happens, and since 6.1 perf reads a counter of the
+    same losses for each event when it ends (LOST_SAMPLES)."""
+    samples = findings.lost.pop(LOST_SAMPLES, 0)
+    if samples > findings.lost.get(LOST_RECORDS, 0):
+        findings.lost[LOST_RECORDS] = samples

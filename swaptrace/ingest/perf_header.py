@@ -13,7 +13,7 @@ from typing import BinaryIO
 from swaptrace.ingest.tracepoints import EventFormat, parse_format
 from swaptrace.model.errors import InputError
 
-__all__ = ["Attr", "PerfHeader", "read_header"]
+__all__ = ["Attr", "PerfHeader", "header_of_parts", "make_attr", "read_header"]
 
 MAGIC = b"PERFILE2"
 # enum perf_event_sample_format, in the order in which a sample holds them (IDENTIFIER first, RAW last of these)
@@ -73,6 +73,7 @@ class PerfHeader:
     command: str
     mono_ns: int
     real_ns: int
+    compressed: bool = False
 
 
 class _Reader:
@@ -128,31 +129,40 @@ def _read(read: _Reader) -> PerfHeader:
     sections = {}
     for i, bit in enumerate(b for b in range(256) if bits >> b & 1):
         sections[bit] = struct.unpack("<2Q", read(data_at + data_size + 16 * i, 16))
-    formats = _tracing_data(read(*sections[_TRACING_DATA])) if _TRACING_DATA in sections else {}
+    wanted = (_TRACING_DATA, _OSRELEASE, _CMDLINE, _CLOCK_DATA)
+    parts = {bit: read(*section) if bit in wanted else b"" for bit, section in sections.items()}
+    return header_of_parts(attrs, parts, data_at, data_size)
+
+
+def header_of_parts(attrs: tuple[Attr, ...], parts: dict[int, bytes], data_at: int, data_size: int) -> PerfHeader:
+    """Return the header from its events and the contents of its features, by their HEADER_ numbers."""
+    formats = _tracing_data(parts[_TRACING_DATA]) if _TRACING_DATA in parts else {}
     mono = real = 0
-    if _CLOCK_DATA in sections and sections[_CLOCK_DATA][1] >= 24:
-        _, clock, real, mono = struct.unpack("<IIQQ", read(sections[_CLOCK_DATA][0], 24))
+    if len(parts.get(_CLOCK_DATA, b"")) >= 24:
+        _, clock, real, mono = struct.unpack_from("<IIQQ", parts[_CLOCK_DATA])
         mono, real = (mono, real) if clock == 1 else (0, 0)
-    kernel = _strings(read, sections.get(_OSRELEASE), counted=False)
-    command = _strings(read, sections.get(_CMDLINE), counted=True)
-    return PerfHeader(attrs, formats, data_at, data_size, kernel, command, mono, real)
+    kernel = _strings(parts.get(_OSRELEASE, b""), counted=False)
+    command = _strings(parts.get(_CMDLINE, b""), counted=True)
+    return PerfHeader(attrs, formats, data_at, data_size, kernel, command, mono, real, _COMPRESSED in parts)
 
 
 def _attr(read: _Reader, offset: int, size: int) -> Attr:
     head = read(offset, size)
-    kind, _, config, _, sample_type, _, flags = struct.unpack_from("<IIQQQQQ", head)
     ids_at, ids_size = struct.unpack_from("<QQ", head, size - 16)
-    ids = struct.unpack(f"<{ids_size // 8}Q", read(ids_at, ids_size // 8 * 8))
+    return make_attr(head[: size - 16], struct.unpack(f"<{ids_size // 8}Q", read(ids_at, ids_size // 8 * 8)))
+
+
+def make_attr(head: bytes, ids: tuple[int, ...]) -> Attr:
+    """Return the event of a struct perf_event_attr."""
+    kind, _, config, _, sample_type, _, flags = struct.unpack_from("<IIQQQQQ", head)
     use_clockid = flags >> 25 & 1
-    clock_id = struct.unpack_from("<i", head, 92)[0] if size >= 96 + 16 else 0
+    clock_id = struct.unpack_from("<i", head, 92)[0] if len(head) >= 96 else 0
     return Attr(kind, config, sample_type, ids, _CLOCKS.get(clock_id, "") if use_clockid else "perf")
 
 
-def _strings(read: _Reader, section: tuple[int, int] | None, counted: bool) -> str:
+def _strings(data: bytes, counted: bool) -> str:
     """Return perf's header strings, each stored as a length and zero-padded bytes, joined by spaces."""
-    if section is None:
-        return ""
-    data, at, out = read(*section), 4 if counted else 0, []
+    at, out = 4 if counted else 0, list[str]()
     while at + 4 <= len(data):
         length = int.from_bytes(data[at : at + 4], "little")
         out.append(data[at + 4 : at + 4 + length].split(b"\0")[0].decode(errors="replace"))
