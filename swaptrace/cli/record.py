@@ -28,7 +28,7 @@ _HELP = """Record the swap events of this machine, or import what perf or ftrace
 swaptrace record -o T.parquet -- CMD ...     record while CMD runs
 swaptrace record -o T.parquet --duration 30  record for 30 seconds
 swaptrace record -o T.parquet                record until Ctrl-C
-swaptrace record FILE... -o T.parquet        import perf.data, perf script or ftrace text, Parquet
+swaptrace record FILE... -o T.parquet        import perf.data, trace.dat, text, CSV, Parquet: docs/importing.md
 
 What stands before -- are files, what stands behind it is the command. The events of the whole machine are
 recorded, because all share the slots of a swap area; --cgroup chooses where CMD runs, not what is recorded.
@@ -77,7 +77,19 @@ def record(
     backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
     buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
     owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,
-    form: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "auto",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--from", help="Format of FILE: auto, or one of docs/importing.md (perf-data, trace-dat, csv ...)."
+        ),
+    ] = "auto",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=NAME", help="Column of a trace = column of a CSV FILE: slot=offset."),
+    ] = None,
+    errors: Annotated[
+        str, typer.Option(metavar="skip|stop", help="Lines of a text FILE that cannot be read: leave out, or stop.")
+    ] = "skip",
     device: Annotated[list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")] = None,
     vmstat: Annotated[
         Path | None, typer.Option(readable=False, help="/proc/vmstat of the machine of FILE, or a copy.")
@@ -108,7 +120,7 @@ def record(
     if output.is_file() and not force:
         raise UsageError(f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force.")
     if files:
-        meta = _import(files, output, form, device or [], vmstat)
+        meta = _import(files, output, form, device or [], vmstat, columns or [], errors)
     else:
         from swaptrace.capture.session import record_live
 
@@ -130,12 +142,23 @@ def record(
         raise typer.Exit(130)
 
 
-def _import(files: list[Path], output: Path, form: str, specs: list[str], vmstat: Path | None) -> TraceMeta:
+def _import(
+    files: list[Path],
+    output: Path,
+    form: str,
+    specs: list[str],
+    vmstat: Path | None,
+    columns: list[str],
+    errors: str,
+) -> TraceMeta:
     from swaptrace.capture.device_spec import parse_device
     from swaptrace.capture.vmstat import event_counters, read_vmstat
     from swaptrace.ingest.convert import convert
+    from swaptrace.ingest.csv_rows import parse_map
     from swaptrace.model.meta import TraceMeta
 
+    if errors not in ("skip", "stop"):
+        raise UsageError(f"--errors {errors}?", "", "It is skip or stop.")
     for path in files:
         if str(path) != "-" and not path.exists():
             hint = f"To record a command: swaptrace record -o {output} -- {shlex.quote(str(path))}"
@@ -144,7 +167,16 @@ def _import(files: list[Path], output: Path, form: str, specs: list[str], vmstat
     with _progress("import") as progress:
         # The numbers of the event items, which tell zero pages and zswap, differ from kernel to kernel.
         base = None if vmstat is None else TraceMeta(vmstat_before=event_counters(read_vmstat(vmstat)))
-        return convert(files, output, fmt=form, devices=devices, base=base, progress=progress)
+        return convert(
+            files,
+            output,
+            fmt=form,
+            devices=devices,
+            base=base,
+            progress=progress,
+            columns=parse_map(columns),
+            stop=errors == "stop",
+        )
 
 
 @contextmanager

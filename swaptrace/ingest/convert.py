@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from swaptrace.ingest.csv_rows import CsvRows
 from swaptrace.ingest.detect import FORMATS, detect
 from swaptrace.ingest.devices import SlotMap, infer_devices
 from swaptrace.ingest.headers import header_of
@@ -17,8 +18,9 @@ from swaptrace.ingest.raw import Findings, RawChunk, RawKind
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.ingest.rows import Rows
 from swaptrace.ingest.sources import AnySource, open_sources
+from swaptrace.ingest.text_input import TextInput
 from swaptrace.model.errors import InputError, UsageError, closest
-from swaptrace.model.events import Kind
+from swaptrace.model.events import Cause, Kind
 from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
 from swaptrace.model.writer import TraceWriter
 
@@ -26,6 +28,7 @@ __all__ = ["PREFIX_EVENTS", "convert"]
 
 Progress = Callable[[int, int], None]
 PREFIX_EVENTS = 1 << 20  # what a recording has, and which devices are swap, is judged from this many first events
+_ALONE = {"parquet", "csv", "blkparse"}  # their times are not those of another recording
 _SWAP = (Kind.SWAP_OUT, Kind.SWAP_IN, Kind.WRITEBACK)
 
 
@@ -37,13 +40,16 @@ def convert(
     devices: Sequence[SwapDevice] = (),
     base: TraceMeta | None = None,
     progress: Progress | None = None,
+    columns: Mapping[str, str] | None = None,
+    stop: bool = False,
 ) -> TraceMeta:
     """Read the recordings ``inputs``, write the trace ``out``, and return its header.
 
     ``fmt`` is one of :data:`swaptrace.ingest.detect.FORMATS` or ``auto``. ``devices`` are the swap areas; without them
     those of ``base`` or of the recording count, else they are inferred. ``base`` is a header to complete (machine,
     command, vmstat with the lines of /proc/vmstat in order). ``progress`` is called with bytes done and bytes in all.
-    Several inputs, which must be of one boot, are merged by time.
+    Several inputs, which must be of one boot, are merged by time. ``columns`` names the CSV column of a column of the
+    schema. With ``stop``, a line or row of text that cannot be read is an error; else it is left out and counted.
 
     Raises :class:`InputError` for an input that is empty, cut short, corrupt or without swap events; then no file is
     left behind.
@@ -52,20 +58,38 @@ def convert(
         raise UsageError("no recording was named.")
     if fmt not in ("auto", *FORMATS):
         raise UsageError(f"unknown format {fmt!r}.", closest(fmt, ("auto", *FORMATS)))
+    if columns and fmt == "auto":
+        fmt = "csv"
+    if columns and fmt != "csv":
+        raise UsageError(f"--map is for CSV, not for {fmt}.", "Other formats name their columns.", "Leave it out.")
     formats = [detect(path) if fmt == "auto" else fmt for path in inputs]
-    if "parquet" in formats:
+    for alone in _ALONE & set(formats):
         if len(inputs) > 1:
-            raise UsageError("Parquet recordings are imported one at a time.")
-        return _from_parquet(inputs[0], out, devices, base, progress)
-    source = open_sources(list(zip(inputs, formats, strict=True)))
+            raise UsageError(f"Recordings of format {alone} are imported one at a time.")
+    if formats == ["parquet"]:
+        return _from_rows(ParquetRows(inputs[0]), inputs[0].name, out, devices, base, progress)
+    if formats == ["csv"]:
+        rows = CsvRows(TextInput(inputs[0]), columns or {}, stop)
+        return _from_rows(rows, inputs[0].name, out, devices, base, progress)
+    source = open_sources(list(zip(inputs, formats, strict=True)), stop=stop)
+    if source.bios_only and not any(d.dev for d in (*devices, *(base.devices if base else ()))):
+        raise InputError(
+            f"{source.name} cannot be imported without a swap area.",
+            "It holds the block events of a blk tracer only, in which swap looks like any other data.",
+            "Name the swap area: --device MAJOR,MINOR",
+        )
     header = header_of(source, formats, base)
     return _from_events(source, out, tuple(devices) or header.devices, header, progress)
 
 
-def _from_parquet(
-    path: Path, out: Path, devices: Sequence[SwapDevice], base: TraceMeta | None, progress: Progress | None
+def _from_rows(
+    source: ParquetRows | CsvRows,
+    name: str,
+    out: Path,
+    devices: Sequence[SwapDevice],
+    base: TraceMeta | None,
+    progress: Progress | None,
 ) -> TraceMeta:
-    source = ParquetRows(path)
     swaps = 0
     with TraceWriter(out) as writer:
         for columns, masks, words in source.batches():
@@ -73,7 +97,7 @@ def _from_parquet(
             swaps += int(np.isin(columns["kind"], _SWAP).sum())
             if progress is not None:
                 progress(source.done, source.size)
-        _require(swaps, path.name, source.findings)
+        _require(swaps, name, source.findings)
         meta = (
             source.meta
             if base is None
@@ -84,7 +108,7 @@ def _from_parquet(
                 capabilities=source.meta.capabilities,
             )
         )
-        meta = dataclasses.replace(meta, recorder=meta.recorder or "parquet", sources=meta.sources or (path.name,))
+        meta = dataclasses.replace(meta, recorder=meta.recorder or "parquet", sources=meta.sources or (name,))
         return writer.finish(_complete(meta, source.findings, tuple(devices) or meta.devices))
 
 
@@ -115,6 +139,9 @@ def _from_events(
 
         def put(rows: Rows) -> None:
             if len(rows):
+                if source.bios_only:  # no write_folio follows a write, but that makes it no writeback
+                    backs = np.flatnonzero(rows.columns["kind"] == Kind.WRITEBACK)
+                    rows.fill(backs, kind=Kind.SWAP_OUT, cause=Cause.NONE)
                 counts[:] += np.bincount(rows.columns["kind"], minlength=len(Kind))
                 writer.write(rows.columns, words=source.words)
 
@@ -125,7 +152,8 @@ def _from_events(
                 progress(source.done, source.size)
         put(built.finish())
         _require(int(counts[list(_SWAP)].sum()), source.name, findings)
-        _explain(findings, known, inferred, kinds, header)
+        if not source.bios_only:
+            _explain(findings, known, inferred, kinds, header)
         slots = Sight.INFERRED if inferred else Sight.OBSERVED
         capabilities = {Capability.SLOT: slots} if built.seen["slots"] else {}
         if built.seen["owners"]:

@@ -26,8 +26,9 @@ _LINE = (
     r"(?:\[(?P<cpu>\d+)\]\s+(?:[^\s\d][^\s]{3,5}\s+)?|(?P<cpu2>\d+)[^\s\d]\S{3,4}\s+)"  # cpu, irq-info
     r"(?P<sec>\d+)(?:\.(?P<frac>\d+))?(?P<us>us\S?)?\s*:\s+(?P<event>\w+):\s*(?P<rest>.*)$"
 )
-_LOST = re.compile(r"^CPU:(\d+) \[(?:LOST )?(\d+)? ?EVENTS(?: DROPPED)?\]")
-_WRITTEN = re.compile(r"^# entries-in-buffer/entries-written: (\d+)/(\d+)")
+_LOST = re.compile(r"^CPU:(\d{1,9}) \[(?:LOST )?(\d{1,18})? ?EVENTS(?: DROPPED)?\]")
+_WRITTEN = re.compile(r"^# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
+_OTHER = r"^#|^CPU:\d+ \[|^cpus=\d+$|^version = |^CPU \d+ is empty$"  # headers, loss reports, those of trace-cmd
 _REFUSED = (
     (
         re.compile(r"^\w+ \w+ \w+ type: \d+"),
@@ -50,34 +51,35 @@ _REFUSED = (
 class FtraceText(TextSource):
     """ftrace text as a source of raw events."""
 
-    def __init__(self, text: TextInput) -> None:
-        super().__init__(text)
+    def __init__(self, text: TextInput, stop: bool = False) -> None:
+        super().__init__(text, stop)
         self.findings.notes.append("ftrace text does not name its clock.")
 
     def chunks(self) -> Iterator[RawChunk]:
         """Yield the events in the order of the lines, which is that of time."""
-        understood, sample = False, ""
         for lines in self._text.blocks():
-            frame = _parse(lines)
-            understood |= frame.height > 0
-            others = [line for line in lines if line and not line.startswith("#")]
-            sample = sample or next(iter(others), "")
-            lost = self._losses(lines)
-            self.findings.skip("lines that are not understood", len(others) - frame.height - len(lost))
+            frame = self._match(lines, _LINE, "event", _OTHER)
+            lost = self._losses()
             self._check_clock(frame)
-            if frame.height:
-                yield self._decoder(_timed(frame), lost)
-        if not understood:
-            raise self._refusal(sample)
+            frame = _typed(frame)
+            self._unreadable(frame.filter(pl.col("ts").is_null())["row"], "lines with an impossible time")
+            frame = frame.filter(pl.col("ts").is_not_null())
+            if frame.height or lost:
+                yield self._decoder(frame, lost)
+        if not self._understood:
+            raise self._refusal(self._sample)
 
-    def _losses(self, lines: list[str]) -> list[tuple[int, int, int]]:
+    def _losses(self) -> list[tuple[int, int, int]]:
+        """Return the loss reports of the block as (line, events, cpu), and count what its header says."""
+        marks = pl.DataFrame({"line": self._lines}).with_row_index("row")
+        marks = marks.filter(pl.col("line").str.contains(r"^CPU:|^# entries-in-buffer"))
         out = []
-        for row, line in enumerate(lines):
-            if line.startswith("CPU:") and (match := _LOST.match(line)):
+        for row, line in marks.rows():
+            if match := _LOST.match(line):
                 events = int(match[2] or 0)
                 self.findings.lose("ftrace", max(events, 1))
-                out.append((row, events, int(match[1]) & 0xFFFF))
-            elif line.startswith("# entries") and (match := _WRITTEN.match(line)):
+                out.append((int(row), events, int(match[1]) & 0xFFFF))
+            elif match := _WRITTEN.match(line):
                 self.findings.lose(
                     "ftrace buffer (overwritten before it was read)", max(int(match[2]) - int(match[1]), 0)
                 )
@@ -95,25 +97,16 @@ class FtraceText(TextSource):
         for pattern, why, step in _REFUSED:
             if pattern.search(sample):
                 return InputError(f"{self._text.name} cannot be imported.", why, f"Record again after: {step}")
-        return InputError(
-            f"{self._text.name} holds no events.",
-            f"Its first line is {sample[:60]!r}." if sample else "It has comments only.",
-        )
+        return self._nothing()
 
 
-def _parse(lines: list[str]) -> pl.DataFrame:
-    frame = pl.DataFrame({"line": lines}).with_row_index("row")
-    groups = pl.col("line").str.extract_groups(_LINE)
-    return frame.with_columns(groups.alias("g")).unnest("g").drop("line").filter(pl.col("event").is_not_null())
-
-
-def _timed(frame: pl.DataFrame) -> pl.DataFrame:
+def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     seconds = pl.col("sec").str.to_integer(strict=False)
     fraction = pl.col("frac").str.slice(0, 9).str.pad_end(9, "0").str.to_integer(strict=False)
     whole = pl.when(seconds < 1 << 33).then(seconds)  # a time beyond 2**63 ns is none
     ts = pl.when(pl.col("us").is_not_null()).then(whole * 1000).otherwise(whole * 10**9 + fraction.fill_null(0))
     return frame.select(
-        pl.col("row").cast(pl.Int64),
+        "row",
         pl.col("comm").str.strip_chars(),
         ts.alias("ts"),
         "event",
@@ -121,4 +114,4 @@ def _timed(frame: pl.DataFrame) -> pl.DataFrame:
         tid=number(pl.col("tid")),
         tgid=number(pl.col("tgid").fill_null("0")).fill_null(0),
         cpu=number(pl.coalesce("cpu", "cpu2")),
-    ).filter(pl.col("ts").is_not_null())
+    )

@@ -12,6 +12,7 @@ from swaptrace.ingest.devices import parse_swaps
 from swaptrace.ingest.ftrace_pages import FtracePages
 from swaptrace.ingest.perf_data import PerfData
 from swaptrace.ingest.sources import AnySource
+from swaptrace.ingest.trace_dat import TraceDat
 from swaptrace.model.errors import InputError
 from swaptrace.model.meta import TraceMeta
 
@@ -33,6 +34,10 @@ def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None)
                 clock=meta.clock or header.attrs[0].clock,
                 mono_ns=meta.mono_ns or header.mono_ns,
                 real_ns=meta.real_ns or header.real_ns,
+            )
+        if isinstance(one, TraceDat):
+            meta = dataclasses.replace(
+                meta, kernel=meta.kernel or one.header.kernel, clock=meta.clock or one.header.clock
             )
     recorder = "+".join(sorted(set(f.replace("perf-data", "perf.data") for f in formats)))
     return dataclasses.replace(

@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 
 from swaptrace.ingest.devices import parse_swaps
 from swaptrace.ingest.raw import Findings
+from swaptrace.ingest.seen import SeenRows
 from swaptrace.model.errors import InputError
-from swaptrace.model.events import COLUMNS, Backend, Column, Kind
-from swaptrace.model.meta import Capability, HashInfo, Sight, SwapDevice, TraceMeta
+from swaptrace.model.events import COLUMNS, Column, Kind
+from swaptrace.model.meta import HashInfo, SwapDevice, TraceMeta
 from swaptrace.model.trace import Trace
 from swaptrace.model.writer import META_KEY
 
@@ -72,7 +73,7 @@ class ParquetRows:
             self._drops = self._resolve_drops(keys)
             self._dev = self._devices_by_type()
         self.meta = Trace(path).meta if self._ours else self._foreign_meta()
-        self._seen: dict[Capability, Sight] = {}
+        self._seen = SeenRows()
 
     def batches(self) -> Iterator[tuple[dict[str, Array], dict[str, NDArray[np.bool_]], list[str]]]:
         """Yield ``(columns, masks, words of comm)`` in time order."""
@@ -84,7 +85,7 @@ class ParquetRows:
                 yield self._convert(batch, fate)
                 self.done = self.size * at // max(self._file.metadata.num_rows, 1)
         if not self._ours:
-            self.meta = replace(self.meta, capabilities={**self._seen})
+            self.meta = replace(self.meta, capabilities={**self._seen.capabilities})
 
     def _columns(self, *names: str) -> pl.DataFrame:
         """Return whole columns, read by pyarrow: it checks damaged pages more carefully.
@@ -193,7 +194,7 @@ class ParquetRows:
         if not keep.all():
             columns = {n: v[keep] for n, v in columns.items()}
             masks = {n: v[keep] for n, v in masks.items()}
-        self._look(columns, masks)
+        self._seen.look(columns, masks)
         return columns, masks, words
 
     def _named(self, column: Column, codes: NDArray[np.int32], texts: list[str], keep: NDArray[np.bool_]) -> Array:
@@ -212,26 +213,6 @@ class ParquetRows:
                 self.findings.skip("rows without a kind", int((codes < 0).sum()))
                 keep &= codes >= 0
         return np.where(unknown, 0, values).astype(np.uint8)
-
-    def _look(self, columns: dict[str, Array], masks: dict[str, NDArray[np.bool_]]) -> None:
-        """Learn from rows what this recording can see."""
-        kind, slot = columns["kind"], columns["slot"] >= 0
-        backend, cause = columns.get("backend", kind * 0), columns.get("cause", kind * 0)
-        silent = np.isin(backend, (Backend.ZERO, Backend.ZSWAP, Backend.CACHE)) & (kind == Kind.SWAP_IN) & slot
-        exact = (kind == Kind.SLOT_FREE) & slot
-        found = {
-            Capability.SLOT: slot,
-            Capability.OWNER: columns.get("owner_tgid", np.zeros(0)) > 0,
-            Capability.HASH: masks.get("hash", np.zeros(0, np.bool_)),
-            Capability.CLEN: columns.get("csize", np.zeros(0)) > 0,
-            Capability.FAULT: silent,
-            Capability.FREE: exact & (cause == 6),
-        }
-        for capability, rows in found.items():
-            if bool(np.any(rows)):
-                self._seen[capability] = Sight.OBSERVED
-        if bool(exact.any()):  # only pages that were still in zswap
-            self._seen.setdefault(Capability.FREE, Sight.INFERRED)
 
 
 @contextmanager

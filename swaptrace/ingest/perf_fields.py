@@ -14,7 +14,7 @@ from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.tracepoints import PAYLOADS, FieldAt, Payload
 from swaptrace.model.errors import InputError
 
-__all__ = ["SampleDecoder", "gather", "other_events", "settle_losses"]
+__all__ = ["LOST_RECORDS", "LOST_SAMPLES", "SampleDecoder", "gather", "other_events", "settle_losses"]
 
 Array = NDArray[Any]
 _SOFTWARE, _TRACEPOINT, _MAJOR_FAULTS = 1, 2, 6  # enum perf_type_id, perf_sw_ids

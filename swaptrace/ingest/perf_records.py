@@ -21,6 +21,7 @@ __all__ = ["Block", "IdTable", "find_samples"]
 Words = NDArray[np.uint64]
 SAMPLE = 9
 _NEAR_WORDS = 1 << 17  # temporaries that stay in the near cache
+_COMPRESSED = (81, 83)
 _UNBOUNDED = (66, 71)  # TRACING_DATA and AUXTRACE are followed by data that their size does not count
 
 
@@ -140,5 +141,7 @@ def _check(head: int, at: int) -> None:
             f"The record at word {at:,} of a block says that it has {head >> 48} bytes.",
             "Copy or record the file again.",
         )
+    if head & 0xFFFFFFFF in _COMPRESSED:
+        raise InputError("perf.data holds compressed records, but its header does not say so.", "It is damaged.")
     if head & 0xFFFFFFFF in _UNBOUNDED:
         raise InputError("perf.data holds AUX or pipe-mode data.", "Only samples of events are supported.")

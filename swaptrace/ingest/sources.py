@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from swaptrace.ingest.blk_text import BlkText
+from swaptrace.ingest.bpftrace_text import BpftraceText
 from swaptrace.ingest.comms import intern
 from swaptrace.ingest.detect import detect_text
 from swaptrace.ingest.ftrace_pages import FtracePages
@@ -16,8 +18,18 @@ from swaptrace.ingest.perf_data import PerfData
 from swaptrace.ingest.perf_script import PerfScript
 from swaptrace.ingest.raw import Findings, RawChunk, Source
 from swaptrace.ingest.text_input import TextInput
+from swaptrace.ingest.text_source import TextSource
+from swaptrace.ingest.trace_dat import TraceDat
+from swaptrace.model.errors import UsageError
 
 __all__ = ["AnySource", "open_sources"]
+
+_TEXTS: dict[str, type[TextSource]] = {
+    "perf-script": PerfScript,
+    "ftrace-text": FtraceText,
+    "bpftrace": BpftraceText,
+    "blkparse": BlkText,
+}
 
 
 class AnySource:
@@ -41,6 +53,11 @@ class AnySource:
             codes = np.array([*(intern(self.words, self._index, word) for word in source.words), -1], np.int32)
             chunk.comm[:] = codes[chunk.comm]
             yield chunk
+
+    @property
+    def bios_only(self) -> bool:
+        """Whether there are no events but bios: then every write counts as a swap_out."""
+        return any(isinstance(source, BlkText) for source in self.sources)
 
     @property
     def findings(self) -> Findings:
@@ -71,17 +88,22 @@ def _sum(parts: list[Findings]) -> Findings:
     return whole
 
 
-def open_sources(inputs: Sequence[tuple[Path, str]]) -> AnySource:
-    """Open each ``(path, format)``; format ``text`` is told apart by its first lines."""
-    return AnySource([_open(path, fmt) for path, fmt in inputs], ", ".join(path.name for path, _ in inputs))
+def open_sources(inputs: Sequence[tuple[Path, str]], *, stop: bool = False) -> AnySource:
+    """Open each ``(path, format)``; format ``text`` is told apart by its first lines. With ``stop``, a line of text
+    that cannot be read is an error."""
+    return AnySource([_open(path, fmt, stop) for path, fmt in inputs], ", ".join(path.name for path, _ in inputs))
 
 
-def _open(path: Path, fmt: str) -> Source:
+def _open(path: Path, fmt: str, stop: bool) -> Source:
     if fmt == "perf-data":
         return PerfData(path)
     if fmt == "ftrace-pages":
         return FtracePages(path)
+    if fmt == "trace-dat":
+        return TraceDat(path)
     text = TextInput(path)
     if fmt == "text":
         fmt = detect_text(text.head(), str(path))
-    return PerfScript(text) if fmt == "perf-script" else FtraceText(text)
+    if fmt not in _TEXTS:
+        raise UsageError(f"{text.name} looks like {fmt}.", "", f"Say so: --from {fmt}")
+    return _TEXTS[fmt](text, stop)

@@ -40,10 +40,13 @@ class TextDecoder:
     """Frames of parsed line heads -> raw events, in the order of the lines.
 
     A frame has ``row`` (line number), ``comm``, ``tid``, ``tgid``, ``cpu``, ``ts``, ``event`` (without its system) and
-    ``rest`` (what follows the event's name).
+    ``rest`` (what follows the event's name). ``unreadable(rows, reason)`` is told of lines whose fields are not
+    understood. Without ``ordered``, the events keep the times of their lines, even where these go back.
     """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, unreadable: Callable[[pl.Series, str], None], ordered: bool = True) -> None:
+        self._unreadable = unreadable
+        self.ordered = ordered
         self.words: list[str] = []
         self._index: dict[str, int] = {}
         self._findings = findings
@@ -71,7 +74,9 @@ class TextDecoder:
                 continue
             fields = reader(group)
             good = fields.drop_nulls()
-            self._findings.skip(f"{name}: fields not understood, or not about swap", group.height - good.height)
+            self._findings.skip(f"{name}: not about swap", group.height - fields.height)
+            if good.height < fields.height:
+                self._unreadable(fields.join(good, on="row", how="anti")["row"], f"{name}: fields not understood")
             parts.append(self._chunk(good))
             rows.append(good["row"].to_numpy())
         times = frame.select("row", "ts")
@@ -85,9 +90,9 @@ class TextDecoder:
         if not parts:
             return empty()
         chunk = concat(parts).take(np.argsort(np.concatenate(rows), kind="stable"))
-        return self._ordered(chunk)
+        return self._forward(chunk) if self.ordered else chunk
 
-    def _ordered(self, chunk: RawChunk) -> RawChunk:
+    def _forward(self, chunk: RawChunk) -> RawChunk:
         if len(chunk):
             forward = np.maximum.accumulate(np.maximum(chunk.ts, self._last))
             self._findings.skip("events moved forward in time to keep the order", int((forward != chunk.ts).sum()))
@@ -128,6 +133,7 @@ class TextDecoder:
             f = self._groups(frame, _BIO, ["major", "minor", "op", "s", "n"])
             f = f.with_columns(dev=number(pl.col("major")) * (1 << 20) + number(pl.col("minor")))
             f = f.with_columns(value=number(pl.col("s")), count=number(pl.col("n"))).drop("major", "minor", "s", "n")
+        f = f.filter(pl.col("op").is_null() | pl.col("op").str.contains("^[WRD]"))
         kind = pl.col("op").str.slice(0, 1).replace_strict(_OPERATIONS, default=None, return_dtype=pl.Int64)
         return f.with_columns(kind=kind).drop("op")
 
@@ -137,7 +143,7 @@ class TextDecoder:
         return f.with_columns(kind=pl.lit(int(RawKind.FAULT)), value=number(pl.col("a")), count=write).drop("a", "e")
 
     def _alloc(self, frame: pl.DataFrame) -> pl.DataFrame:
-        f = self._groups(frame, _ALLOC, ["p", "o", "m"]).filter(number(pl.col("m")) == 1)
+        f = self._groups(frame, _ALLOC, ["p", "o", "m"]).filter((number(pl.col("m")) == 1) | pl.col("m").is_null())
         out = f.with_columns(kind=pl.lit(int(RawKind.PAGE_ALLOC)), value=number(pl.col("p")), count=number(pl.col("o")))
         return out.drop("p", "o", "m")
 

@@ -1,22 +1,41 @@
-"""What the sources that read text have in common: their input, its size, and the decoder of event fields."""
+"""What the sources that read text have in common: their input, its size, lines that are not understood, the decoder of
+event fields."""
 
 from __future__ import annotations
 
-from swaptrace.ingest.raw import Findings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import polars as pl
+
+from swaptrace.ingest.raw import Findings, RawChunk
 from swaptrace.ingest.text_events import TextDecoder
 from swaptrace.ingest.text_input import TextInput
+from swaptrace.model.errors import InputError
 
 __all__ = ["TextSource"]
 
 
-class TextSource:
-    """A text input with its findings and its decoder."""
+class TextSource(ABC):
+    """A text input with its findings and its decoder.
 
-    def __init__(self, text: TextInput) -> None:
+    ``stop``: a line that cannot be read is an error, instead of being counted and left out.
+    """
+
+    def __init__(self, text: TextInput, stop: bool = False) -> None:
         self._text = text
+        self._stop = stop
         self.findings = Findings()
-        self._decoder = TextDecoder(self.findings)
+        self._decoder = TextDecoder(self.findings, self._unreadable)
         self.words = self._decoder.words
+        self._before = 0  # lines before the current block
+        self._lines = pl.Series("line", [], pl.String)
+        self._understood = False
+        self._sample = ""  # the first line that was not understood
+
+    @abstractmethod
+    def chunks(self) -> Iterator[RawChunk]:
+        """Yield the events in time order."""
 
     @property
     def size(self) -> int:
@@ -27,3 +46,39 @@ class TextSource:
     def done(self) -> int:
         """Bytes read so far."""
         return self._text.done
+
+    def _match(self, lines: list[str], pattern: str, key: str, other: str) -> pl.DataFrame:
+        """Return the lines that match ``pattern``: ``row`` (line number in the block) and its named groups.
+
+        Lines whose group ``key`` is missing are not understood, unless they are blank or match ``other``.
+        """
+        self._before += self._lines.len()
+        self._lines = pl.Series("line", lines, pl.String)
+        frame = pl.DataFrame({"line": self._lines}).with_row_index("row")
+        frame = frame.with_columns(g=pl.col("line").str.extract_groups(pattern)).unnest("g")
+        good = frame[key].is_not_null()
+        known = good | frame["line"].str.contains(other) | (frame["line"].str.strip_chars() == "")
+        self._understood |= bool(good.any())
+        self._unreadable(frame.filter(~known)["row"], "lines that are not understood")
+        return frame.filter(good).drop("line").with_columns(pl.col("row").cast(pl.Int64))
+
+    def _unreadable(self, rows: pl.Series, reason: str) -> None:
+        """Count lines that cannot be read, or stop at the first."""
+        if not rows.len():
+            return
+        first = int(rows.min())  # type: ignore[arg-type]
+        self._sample = self._sample or self._lines[first]
+        if self._stop:
+            raise InputError(
+                f"line {self._before + first + 1:,} of {self._text.name} cannot be read.",
+                f"It says {self._lines[first].strip()[:80]!r}.",
+                "Leave such lines out: --errors skip",
+            )
+        self.findings.skip(reason, rows.len())
+
+    def _nothing(self) -> InputError:
+        """Return the error for an input without any event."""
+        return InputError(
+            f"{self._text.name} holds no events.",
+            f"Its first line is {self._sample[:60]!r}." if self._sample else "It has comments only.",
+        )

@@ -60,11 +60,11 @@ class TraceDat:
 
     def _cpu(self, pages: CpuPages) -> Iterator[RawChunk]:
         rest = b""
-        for data in self._bytes(pages):
-            data = rest + data
+        for piece in self._bytes(pages):
+            data = rest + piece
             whole = len(data) // self._layout.page * self._layout.page
-            data, rest = data[:whole], data[whole:]
-            if data and len(chunk := self._decoder.pages(data, pages.cpu & 0xFFFF)):
+            rest = data[whole:]
+            if whole and len(chunk := self._decoder.pages(data[:whole], pages.cpu & 0xFFFF)):
                 yield chunk
         if rest:
             raise InputError(f"{self.path} ends inside a page.", f"It is one of CPU {pages.cpu}.", "Record it again.")

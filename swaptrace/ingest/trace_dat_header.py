@@ -68,13 +68,13 @@ class _Tape:
     def tell(self) -> int:
         return self._stream.tell()
 
-    def bytes(self, length: int) -> bytes:
+    def take(self, length: int) -> bytes:
         if length > self.size - self.tell():
             raise ValueError(f"a part of {length:,} bytes at byte {self.tell():,} of {self.size:,}")
         return self._stream.read(length)
 
     def number(self, width: int) -> int:
-        return int.from_bytes(self.bytes(width), "little")
+        return int.from_bytes(self.take(width), "little")
 
     def text(self) -> str:
         """A string up to its NUL byte."""
@@ -86,7 +86,7 @@ class _Tape:
         return head.decode(errors="replace")
 
     def counted(self, width: int) -> bytes:
-        return self.bytes(self.number(width))
+        return self.take(self.number(width))
 
     def skip_counted(self, width: int) -> None:
         self.seek(self.number(width) + self.tell())
@@ -102,7 +102,7 @@ def read_trace_dat(path: Path) -> TraceDatHeader:
 
 
 def _read(tape: _Tape, path: Path) -> TraceDatHeader:
-    if tape.bytes(len(MAGIC)) != MAGIC:
+    if tape.take(len(MAGIC)) != MAGIC:
         raise ValueError("it does not begin as trace.dat")
     version = tape.text()
     if version not in ("6", "7"):
@@ -143,21 +143,21 @@ def _version_6(tape: _Tape, header: TraceDatHeader, path: Path) -> None:
     tape.skip_counted(4)  # formats of trace_printk
     header.cmdlines = tape.counted(8).decode(errors="replace")
     count = _few(tape.number(4), _MOST_CPUS, "CPUs")
-    kind = tape.bytes(10)
+    kind = tape.take(10)
     if kind == b"options  \0":
         while (option := tape.number(2)) != _DONE:
             body = tape.counted(4)
             _option(header, option, body)
             if option == _BUFFER:
                 header.ignored.append(body[8:].split(b"\0")[0].decode(errors="replace"))
-        kind = tape.bytes(10)
+        kind = tape.take(10)
     if kind != b"flyrecord\0":
         raise InputError(
             f"{path} holds no raw pages.",
             "It is the text of a latency tracer." if kind.startswith(b"latency") else f"It says {kind!r}.",
             "Record with: trace-cmd record -e ...",
         )
-    table = [struct.unpack("<QQ", tape.bytes(16)) for _ in range(count)]
+    table = [struct.unpack("<QQ", tape.take(16)) for _ in range(count)]
     header.cpus = [CpuPages(cpu, offset, size) for cpu, (offset, size) in enumerate(table)]
     if min((offset for offset, _ in table), default=0) >= tape.tell() + 8:  # older files have no clock here
         header.clock = header.clock or _current_clock(tape.counted(8))
@@ -198,13 +198,13 @@ def _version_7(tape: _Tape, header: TraceDatHeader) -> None:
 
 def _section(tape: _Tape) -> tuple[int, int]:
     """Read the head of a section: return its flags and its length."""
-    _, flags, _, length = struct.unpack("<HHIQ", tape.bytes(16))
+    _, flags, _, length = struct.unpack("<HHIQ", tape.take(16))
     return flags, length
 
 
 def _contents(tape: _Tape, algorithm: str) -> _Tape:
     flags, length = _section(tape)
-    data = tape.bytes(length)
+    data = tape.take(length)
     if flags & _COMPRESSED:
         packed, size = struct.unpack_from("<II", data)
         data = unpack(check_algorithm(algorithm), data[8 : 8 + packed], _few(size, MAX_CHUNK, "bytes in a section"))
@@ -246,7 +246,7 @@ def _buffer(body: bytes, size: int) -> tuple[int, str, bytes, list[CpuPages]]:
     at, name, clock = tape.number(8), tape.text(), tape.text()
     tape.number(4)  # its page size: that of the header
     count = _few(tape.number(4), _MOST_CPUS, "CPUs")
-    cpus = [CpuPages(*struct.unpack("<IQQ", tape.bytes(20))) for _ in range(count)]
+    cpus = [CpuPages(*struct.unpack("<IQQ", tape.take(20))) for _ in range(count)]
     return _few(at, size, "bytes before a buffer"), name, clock.encode(), cpus
 
 

@@ -129,6 +129,10 @@ def test_names_change_in_time() -> None:
     assert [words[c] for c in named.comm] == ["shell", "shell", "shell", "redis", None]
 
 
+def features(bits: int) -> list[int]:
+    return [bit for bit in range(256) if bits >> bit & 1]
+
+
 def compressed(source: Path, out: Path) -> Path:
     """Write ``source`` as ``perf record -z`` does: one zstd stream over records, cut anywhere, as type 81."""
     header, raw = read_header(source), source.read_bytes()
@@ -138,16 +142,17 @@ def compressed(source: Path, out: Path) -> Path:
     for at in range(0, len(data), 10_001):
         body = packer.compress(data[at : at + 10_001]) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
         records += struct.pack("<IHH", 81, 0, 8 + len(body)) + body
-    grown = len(records) - len(data)
-    count = int.from_bytes(raw[72:104], "little").bit_count()
+    bits = int.from_bytes(raw[72:104], "little")
     table = header.data_offset + header.data_size
-    tail = b""
-    for i in range(count):
-        offset, size = struct.unpack_from("<QQ", raw, table + 16 * i)
-        tail += struct.pack("<QQ", offset + grown, size)
+    parts = {bit: struct.unpack_from("<QQ", raw, table + 16 * i) for i, bit in enumerate(features(bits))}
+    end = table + 16 * len(parts)
+    grown = len(records) - len(data) + 16
+    parts = {bit: (offset + grown, size) for bit, (offset, size) in parts.items()} | {27: (0, 0)}  # HEADER_COMPRESSED
+    tail = b"".join(struct.pack("<QQ", *parts[bit]) for bit in sorted(parts))
     head = bytearray(raw[: header.data_offset])
     struct.pack_into("<Q", head, 48, len(records))
-    out.write_bytes(bytes(head) + records + tail + raw[table + 16 * count :])
+    head[72:104] = (bits | 1 << 27).to_bytes(32, "little")
+    out.write_bytes(bytes(head) + records + tail + raw[end:])
     return out
 
 
