@@ -93,12 +93,15 @@ class ParquetRows:
         Without the metadata of the file: polars panics where it is not UTF-8.
         """
         table = self._file.read(columns=list(names), use_threads=False).replace_schema_metadata(None)
+        table.validate(full=True)  # damaged pages may hold codes beyond their dictionary
         return pl.DataFrame(pl.from_arrow(table))
 
     def _arrow(self) -> Iterator[pa.RecordBatch]:
         names = [c.name for c in COLUMNS if c.name in self._file.schema_arrow.names]
         if self._sorted:
-            yield from self._file.iter_batches(batch_size=_BATCH, columns=names, use_threads=False)
+            for batch in self._file.iter_batches(batch_size=_BATCH, columns=names, use_threads=False):
+                batch.validate(full=True)
+                yield batch
         else:
             frame = self._columns(*names).sort("ts", maintain_order=True)
             yield from frame.to_arrow().to_batches(max_chunksize=_BATCH)

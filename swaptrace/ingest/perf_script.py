@@ -105,14 +105,18 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
     fraction = number(pl.col("frac").str.slice(0, 9).str.pad_end(9, "0"))
     pid = number(pl.col("pid")).fill_null(0)  # -1: a task that is gone
     both = pl.col("tid").is_not_null()
-    return frame.select(
-        "row",
-        pl.col("comm").fill_null(""),
-        pl.when(seconds < 1 << 33).then(seconds * 10**9 + fraction).alias("ts"),
-        pl.col("event").str.split(":").list.last(),
-        "rest",
-        tid=pl.when(both).then(number(pl.col("tid"))).otherwise(pid).fill_null(0),
-        tgid=pl.when(both).then(pid).otherwise(0),
-        cpu=number(pl.col("cpu").fill_null("0")).fill_null(0),
-        digits=pl.col("frac").str.len_bytes(),
+    return (
+        frame.lazy()
+        .select(
+            "row",
+            pl.col("comm").fill_null(""),
+            pl.when(seconds < 1 << 33).then(seconds * 10**9 + fraction).alias("ts"),
+            pl.col("event").str.split(":").list.last(),
+            "rest",
+            tid=pl.when(both).then(number(pl.col("tid"))).otherwise(pid).fill_null(0),
+            tgid=pl.when(both).then(pid).otherwise(0),
+            cpu=number(pl.col("cpu").fill_null("0")).fill_null(0),
+            digits=pl.col("frac").str.len_bytes(),
+        )
+        .collect()
     )

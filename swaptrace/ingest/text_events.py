@@ -51,7 +51,7 @@ class TextDecoder:
         self._index: dict[str, int] = {}
         self._findings = findings
         self._last = np.iinfo(np.int64).min
-        self._readers: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
+        self._readers: dict[str, Callable[[pl.DataFrame], pl.LazyFrame]] = {
             "mm_vmscan_write_folio": self._write,
             "mm_vmscan_writepage": self._write,
             "block_bio_queue": self._bio,
@@ -72,25 +72,29 @@ class TextDecoder:
             if reader is None:
                 self._findings.skip(f"{name}: not needed", group.height)
                 continue
-            fields = reader(group)
+            fields = reader(group).collect()
             good = fields.drop_nulls()
             self._findings.skip(f"{name}: not about swap", group.height - fields.height)
             if good.height < fields.height:
                 self._unreadable(fields.join(good, on="row", how="anti")["row"], f"{name}: fields not understood")
             parts.append(self._chunk(good))
             rows.append(good["row"].to_numpy())
-        times = frame.select("row", "ts")
-        for row, events, cpu in lost:
-            one = empty(1)
-            later = times.filter(pl.col("row") > row)
-            one.ts[0] = later["ts"][0] if later.height else max(self._last, int(times["ts"].max() or 0))  # type: ignore[arg-type]
-            one.kind[0], one.value[0], one.cpu[0] = RawKind.LOST, events, cpu
-            parts.append(one)
-            rows.append(np.array([row]))
+        if lost:
+            parts.append(self._losses(frame, lost))
+            rows.append(np.array([row for row, _, _ in lost]))
         if not parts:
             return empty()
         chunk = concat(parts).take(np.argsort(np.concatenate(rows), kind="stable"))
         return self._forward(chunk) if self.ordered else chunk
+
+    def _losses(self, frame: pl.DataFrame, lost: list[tuple[int, int, int]]) -> RawChunk:
+        """Return LOST events at the time of the next line."""
+        chunk = empty(len(lost))
+        row, chunk.value[:], chunk.cpu[:] = np.array(lost, np.uint64).T
+        times = np.append(frame["ts"].to_numpy(), max(self._last, int(frame["ts"].max() or 0)))  # type: ignore[arg-type]
+        chunk.ts[:] = times[np.searchsorted(frame["row"].to_numpy(), row.astype(np.int64), "right")]
+        chunk.kind[:] = RawKind.LOST
+        return chunk
 
     def _forward(self, chunk: RawChunk) -> RawChunk:
         if len(chunk):
@@ -105,49 +109,48 @@ class TextDecoder:
         for name in ("ts", "cpu", "tgid", "tid", "kind", "value", "dev", "count", "extra"):
             if name in fields.columns:
                 getattr(chunk, name)[:] = _unsigned(fields[name], getattr(chunk, name).dtype)
-        names = fields["comm"]
-        for word in names.unique().to_list():
-            code = intern(self.words, self._index, word) if word not in ("", "<...>") else -1
-            chunk.comm[(names == word).to_numpy()] = code
+        names = fields["comm"].unique(maintain_order=True).to_list()
+        codes = {w: -1 if w in ("", "<...>") else intern(self.words, self._index, w) for w in names}
+        if names:
+            chunk.comm[:] = fields["comm"].replace_strict(codes, return_dtype=pl.Int32).to_numpy()
         return chunk
 
-    def _plain(self, frame: pl.DataFrame, kind: RawKind) -> pl.DataFrame:
-        return frame.drop("rest").with_columns(kind=pl.lit(int(kind)))
+    def _plain(self, frame: pl.DataFrame, kind: RawKind) -> pl.LazyFrame:
+        return frame.lazy().drop("rest").with_columns(kind=pl.lit(int(kind)))
 
-    def _groups(self, frame: pl.DataFrame, pattern: str, names: list[str]) -> pl.DataFrame:
+    def _groups(self, frame: pl.DataFrame, pattern: str, names: list[str]) -> pl.LazyFrame:
         groups = pl.col("rest").str.extract_groups(pattern).struct.rename_fields(names)
-        return frame.with_columns(groups.alias("g")).unnest("g").drop("rest")
+        return frame.lazy().with_columns(groups.alias("g")).unnest("g").drop("rest")
 
-    def _write(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _write(self, frame: pl.DataFrame) -> pl.LazyFrame:
         f = self._groups(frame, _WRITE, ["pfn", "flags"])
         anonymous = pl.col("flags").str.contains("RECLAIM_WB_ANON") | (number(pl.col("flags")) % 2 == 1)
         f = f.filter(anonymous.fill_null(False) | pl.col("pfn").is_null())
         return f.with_columns(kind=pl.lit(int(RawKind.WRITE_FOLIO)), value=number(pl.col("pfn"))).drop("pfn", "flags")
 
-    def _bio(self, frame: pl.DataFrame) -> pl.DataFrame:
-        fields = bool(frame["rest"].str.contains("nr_sector=", literal=True).any())
-        if fields:
-            f = self._groups(frame, _BIO_FIELDS, ["d", "s", "n", "op"]).with_columns(dev=number(pl.col("d")))
-            f = f.with_columns(value=number(pl.col("s")), count=number(pl.col("n"))).drop("d", "s", "n")
+    def _bio(self, frame: pl.DataFrame) -> pl.LazyFrame:
+        if bool(frame["rest"].str.contains("nr_sector=", literal=True).any()):
+            f = self._groups(frame, _BIO_FIELDS, ["d", "s", "n", "op"])
+            dev = number(pl.col("d"))
         else:
-            f = self._groups(frame, _BIO, ["major", "minor", "op", "s", "n"])
-            f = f.with_columns(dev=number(pl.col("major")) * (1 << 20) + number(pl.col("minor")))
-            f = f.with_columns(value=number(pl.col("s")), count=number(pl.col("n"))).drop("major", "minor", "s", "n")
+            f = self._groups(frame, _BIO, ["d", "minor", "op", "s", "n"])
+            dev = number(pl.col("d")) * (1 << 20) + number(pl.col("minor"))
         f = f.filter(pl.col("op").is_null() | pl.col("op").str.contains("^[WRD]"))
         kind = pl.col("op").str.slice(0, 1).replace_strict(_OPERATIONS, default=None, return_dtype=pl.Int64)
-        return f.with_columns(kind=kind).drop("op")
+        columns = {"kind": kind, "dev": dev, "value": number(pl.col("s")), "count": number(pl.col("n"))}
+        return f.with_columns(**columns).drop("d", "minor", "s", "n", "op", strict=False)
 
-    def _fault(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _fault(self, frame: pl.DataFrame) -> pl.LazyFrame:
         f = self._groups(frame, _FAULT, ["a", "e"])
         write = number(pl.col("e")) // 2 % 2  # X86_PF_WRITE
         return f.with_columns(kind=pl.lit(int(RawKind.FAULT)), value=number(pl.col("a")), count=write).drop("a", "e")
 
-    def _alloc(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _alloc(self, frame: pl.DataFrame) -> pl.LazyFrame:
         f = self._groups(frame, _ALLOC, ["p", "o", "m"]).filter((number(pl.col("m")) == 1) | pl.col("m").is_null())
         out = f.with_columns(kind=pl.lit(int(RawKind.PAGE_ALLOC)), value=number(pl.col("p")), count=number(pl.col("o")))
         return out.drop("p", "o", "m")
 
-    def _memcg(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def _memcg(self, frame: pl.DataFrame) -> pl.LazyFrame:
         f = self._groups(frame, _MEMCG, ["i", "item", "v"])
         columns = {
             "value": number(pl.col("item")),

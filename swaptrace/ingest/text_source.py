@@ -54,13 +54,17 @@ class TextSource(ABC):
         """
         self._before += self._lines.len()
         self._lines = pl.Series("line", lines, pl.String)
-        frame = pl.DataFrame({"line": self._lines}).with_row_index("row")
-        frame = frame.with_columns(g=pl.col("line").str.extract_groups(pattern)).unnest("g")
-        good = frame[key].is_not_null()
-        known = good | frame["line"].str.contains(other) | (frame["line"].str.strip_chars() == "")
+        frame = pl.DataFrame({"line": self._lines}).with_row_index("row").lazy()
+        frame = frame.with_columns(pl.col("row").cast(pl.Int64), g=pl.col("line").str.extract_groups(pattern))
+        parts = frame.unnest("g").collect()
+        good = parts[key].is_not_null()
         self._understood |= bool(good.any())
-        self._unreadable(frame.filter(~known)["row"], "lines that are not understood")
-        return frame.filter(good).drop("line").with_columns(pl.col("row").cast(pl.Int64))
+        if not good.all():
+            blank = pl.col("line").str.strip_chars() == ""
+            strange = parts.lazy().filter(pl.col(key).is_null(), ~blank, ~pl.col("line").str.contains(other))
+            self._unreadable(strange.select("row").collect()["row"], "lines that are not understood")
+            parts = parts.filter(good)
+        return parts.drop("line")
 
     def _unreadable(self, rows: pl.Series, reason: str) -> None:
         """Count lines that cannot be read, or stop at the first."""

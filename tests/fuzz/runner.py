@@ -14,13 +14,14 @@ from tests.fuzz.child import Tally
 __all__ = ["fuzz"]
 
 
-def fuzz(form: str, first: int, count: int) -> Tally:
-    """Import ``count`` damaged variants of a format in a process of its own.
+def fuzz(form: str, first: int, count: int, fault: str = "") -> Tally:
+    """Import ``count`` damaged variants of a format in a process of its own; ``fault`` is a statement that variant 25
+    executes, to test this.
 
     Raises :class:`AssertionError`, with how to see the variant again, if one did anything but import or be refused.
     """
     with tempfile.NamedTemporaryFile("r") as notes:
-        command = [sys.executable, "-m", "tests.fuzz.child", form, str(first), str(count), notes.name]
+        command = [sys.executable, "-m", "tests.fuzz.child", form, str(first), str(count), notes.name, fault]
         env = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, cwd=_ROOT)
         if done.returncode == 0:

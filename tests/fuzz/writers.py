@@ -1,5 +1,5 @@
-"""Writers of every format that is read, all from one small list of events: seeds for fuzzing, and files that must import
-as the same trace."""
+"""Writers of every format that is read, all from one small list of events: seeds for fuzzing, and files that must
+import as the same trace."""
 
 from __future__ import annotations
 
@@ -72,15 +72,17 @@ class Event:
 
     def text(self) -> str:
         """The event's fields as the kernel prints them."""
+        v = self.values
         if self.name == "mm_vmscan_write_folio":
-            return f"page=0x1 pfn=0x{self.values[0]:x} flags=RECLAIM_WB_ANON|RECLAIM_WB_ASYNC"
+            return f"page=0x1 pfn=0x{int(v[0]):x} flags=RECLAIM_WB_ANON|RECLAIM_WB_ASYNC"
         if self.name == "page_fault_user":
-            return "address=0x{:x} ip=0x{:x} error_code=0x{:x}".format(*self.values)
-        dev, sector, count, rwbs, comm = self.values
-        assert isinstance(dev, int)
-        assert isinstance(rwbs, bytes)
-        assert isinstance(comm, bytes)
-        return f"{dev >> 20},{dev & 0xFFFFF} {rwbs.decode()} {sector} + {count} [{comm.decode()}]"
+            return f"address=0x{int(v[0]):x} ip=0x{int(v[1]):x} error_code=0x{int(v[2]):x}"
+        return f"{int(v[0]) >> 20},{int(v[0]) & 0xFFFFF} {_word(v[3])} {int(v[1])} + {int(v[2])} [{_word(v[4])}]"
+
+
+def _word(value: int | bytes) -> str:
+    assert isinstance(value, bytes)
+    return value.decode()
 
 
 def workload(pages: int = 12, cpus: int = 1) -> list[Event]:
@@ -321,7 +323,7 @@ def bpftrace(events: list[Event]) -> str:
     forms: dict[str, Callable[..., str]] = {
         "mm_vmscan_write_folio": "OUT {0} pfn={1} flags={2}".format,
         "page_fault_user": "FAULT {0} 0x{1:x} {3}".format,
-        "block_bio_queue": lambda who, dev, sector, count, rwbs, _: f"BIO {who} {dev} {sector} {count} {rwbs.decode()}",
+        "block_bio_queue": lambda who, dev, at, count, rwbs, _: f"BIO {who} {dev} {at} {count} {_word(rwbs)}",
     }
     lines = (f"{e.ts} " + forms[e.name](f"{e.cpu} {TID} {TID} {COMM}", *e.values) for e in events)
     return "Attaching 3 probes...\n" + "\n".join(lines) + "\n\n\n"
@@ -343,21 +345,18 @@ def blkparse(events: list[Event]) -> str:
         since = e.ts - events[0].ts
         head = f"{dev:>7} {e.cpu:2} {number:8} {since // 10**9:5}.{since % 10**9:09} {TID:5} "
         out += f"{head} Q {op:>3} {place}\n{head} C {op:>3} {place.split(' [')[0]} [0]\n"
-    return f"{out}CPU0 (blk):\n Reads Queued:  {len(bios)},  4KiB\t Writes Queued: 0, 0KiB\n\nSkips: 0 forward (0 - 0.0%)\n"
+    summary = f"CPU0 (blk):\n Reads Queued:  {len(bios)},  4KiB\t Writes Queued: 0, 0KiB\n"
+    return f"{out}{summary}\nSkips: 0 forward (0 - 0.0%)\n"
 
 
 def csv(events: list[Event]) -> str:
     """Rows of the schema; the names of columns differ, so that they must be mapped."""
     out = "ts;kind;cause;backend;cpu;pid;comm;major;swap_offset;va;write\n"
-    kinds = {b"WS": "swap_out;reclaim", b"RS": "swap_in;fault"}
+    kinds = {"WS": "swap_out;reclaim", "RS": "swap_in;fault"}
     for e in events:
         if e.name == "block_bio_queue":
-            _, sector, _, rwbs, _ = e.values
-            assert isinstance(sector, int)
-            assert isinstance(rwbs, bytes)
-            out += (
-                f'{e.ts // 10**9}.{e.ts % 10**9:09};{kinds[rwbs]};disk;{e.cpu};{TID};"{COMM}";253:0;{sector // 8};;no\n'
-            )
+            time, what, slot = f"{e.ts // 10**9}.{e.ts % 10**9:09}", kinds[_word(e.values[3])], int(e.values[1]) // 8
+            out += f'{time};{what};disk;{e.cpu};{TID};"{COMM}";253:0;{slot};;no\n'
     return out
 
 

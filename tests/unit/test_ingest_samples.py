@@ -24,6 +24,7 @@ ZRAM0 = 253 << 20
 LINES = ["pgpgin", "pgpgout", "pswpin", "pswpout", *(f"line{i}" for i in range(4, 108)), "swpin_zero", "swpout_zero"]
 VMSTAT = dict.fromkeys([*LINES, "ksm_swpin_copy", "cow_ksm", "zswpin", "zswpout", "zswpwb"], 0)
 
+# What becomes of every file of data/samples. FULL: all events of the workload are in it.
 FULL = [
     "perf_all.data",
     "perf_proc.data",
@@ -32,22 +33,60 @@ FULL = [
     "perf_script_ns_pidtid.txt",
     "perf_script_tasks.txt",
     "raw.cpu1",
+    "trace.dat",
+    "bpftrace.txt",
+    "bpftrace.json",
     *(f"ftrace_{name}.txt" for name in ["default", "tgid", "noirq", "annotate_off", "latency", "verbose", "fields"]),
     *(f"ftrace_{clock}.txt" for clock in ["boot", "global", "mono_absolute", "mono_raw", "tai"]),
     *(f"tracecmd_report_{name}.txt" for name in ["default", "R", "l", "t"]),
 ]
+FORMATS_BESIDE = {
+    "5.10": "block_bio_complete block_bio_queue block_rq_issue kmem_cache_alloc kmem_cache_free mark_victim "
+    "mm_page_alloc mm_page_free mm_vmscan_lru_shrink_inactive mm_vmscan_writepage page_fault_user rss_stat",
+    "6.18": "block_bio_complete block_bio_queue block_rq_issue count_memcg_events kmem_cache_alloc kmem_cache_free "
+    "mark_victim mm_page_alloc mm_page_free mm_vmscan_lru_shrink_inactive mm_vmscan_write_folio mod_memcg_state "
+    "page_fault_user rss_stat",
+}
 REFUSED = {
     "ftrace_raw.txt": "raw and hex",
     "ftrace_hex.txt": "raw and hex",
     "ftrace_nocontext.txt": "nocontext-info",
-    "ftrace_blk_tracer.txt": "blk tracer",
+    "ftrace_blk_tracer.txt": "--device MAJOR,MINOR",
     "ftrace_counter.txt": "counter, x86-tsc or uptime",
     "ftrace_tsc.txt": "counter, x86-tsc or uptime",
     "ftrace_uptime.txt": "counter, x86-tsc or uptime",
-    "trace.dat": "trace-cmd report",
-    "bpftrace.json": "not a recording",
-    "ftrace_stats_cpu0.txt": "not a recording",
+    "ftrace_stats_cpu0.txt": "statistics of a buffer",
+    "tracecmd_report_stat.txt": "holds no events",
+    "perf_gen_script.py": "not a recording",
+    **{f"{name}.txt": "how pages of a ring buffer look" for name in ("header_event", "header_page")},
+    **{
+        f"format.{name}.txt": "format of an event"
+        for name in ("block_bio_queue", "mm_vmscan_write_folio", "page_fault_user")
+    },
+    **{f"kernels/5.10/formats/{name}": "ring buffer" for name in ("header_event", "header_page")},
+    "kernels/5.10/formats/trace_clock": "not a recording",
+    **{f"kernels/5.10/bpf_{name}.raw.zst": "compressed" for name in ("disk", "zram")},
+    **{f"kernels/{kernel}/available_events.txt": "a list of events" for kernel in FORMATS_BESIDE},
+    **{
+        f"kernels/{kernel}/formats/{name}.format": "format of an event"
+        for kernel, names in FORMATS_BESIDE.items()
+        for name in names.split()
+    },
 }
+ELSEWHERE = [  # tests of their own below: cut out of other runs, another kernel, rows of the schema
+    "perf_script_lost.txt",
+    "trace_pipe.txt",
+    "trace_pipe_lost.txt",
+    "tiny_bpf.parquet",
+    "kernels/5.10/ftrace_disk.txt",
+    "kernels/5.10/ftrace_zram.txt",
+]
+
+
+def test_no_sample_is_forgotten() -> None:
+    folder = shared("data/samples")
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert sorted(found) == sorted([*FULL, *REFUSED, *ELSEWHERE])
 
 
 def count(path: Path) -> Counter[tuple[str, ...]]:
@@ -73,6 +112,7 @@ def test_tiny_workload(name: str, tmp_path: Path) -> None:
     assert found["swap_out", "disk", "slot"] == 182
     assert found["swap_out", "unknown", "none"] == 220 - 182
     assert found["swap_in", "disk", "slot"] == 276 - 182
+    assert meta.skipped.get("lines that are not understood", 0) == 0
     assert not any(kind == "writeback" for kind, _, _ in found)
     assert [d.dev for d in meta.devices] == [ZRAM0]
     assert meta.sight(Capability.SLOT) is Sight.INFERRED
@@ -86,6 +126,22 @@ def test_refused_with_the_reason(name: str, tmp_path: Path) -> None:
         convert([shared(f"data/samples/{name}")], tmp_path / "t.parquet")
     assert REFUSED[name] in " ".join(caught.value.lines())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_block_events_alone(tmp_path: Path) -> None:
+    """The blk tracer sees bios only: with the swap area named, they are swap_outs and swap_ins, and no more is claimed."""
+    device = SwapDevice(0, ZRAM0, "/dev/zram0", "zram")
+    meta = convert([shared("data/samples/ftrace_blk_tracer.txt")], tmp_path / "t.parquet", devices=[device])
+    assert count(tmp_path / "t.parquet") == {("swap_out", "disk", "slot"): 182, ("swap_in", "disk", "slot"): 276 - 182}
+    assert meta.skipped == {"block actions other than Q (queued)": 276}
+    assert "zswap writeback cannot be told" in meta.notes[0]
+    assert set(rows(tmp_path / "t.parquet", Kind.SWAP_OUT, ["cause"])["cause"]) == {Cause.NONE}
+
+
+def test_trace_of_bpf(tmp_path: Path) -> None:
+    convert([shared("data/samples/tiny_bpf.parquet")], tmp_path / "t.parquet")
+    found = count(tmp_path / "t.parquet")
+    assert sum(n for (kind, *_), n in found.items() if kind == "swap_out") == 220
 
 
 def test_perf_data_equals_bpf(tmp_path: Path) -> None:
