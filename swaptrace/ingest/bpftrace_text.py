@@ -53,8 +53,8 @@ _LINE = (
 _OTHER = r"^Attach(?:ing|ed) \d+ probes?|^Lost \d+ events|^WARNING: |^stdin:\d+"
 _LOST = r"^Lost (\d+) events"
 _REWRITE = (  # to the forms of the kernel's own text
-    (r"^(\d+) (\d+) (\d+) ([A-Z]+)", "dev=$1 sector=$2 nr_sector=$3 rwbs=$4"),
-    (r"^(0x[0-9a-f]+) (\d+)", "address=$1 error_code=$2"),
+    (r"^(\d+) (\d+) (\d+) ([A-Z]+)\s*$", "dev=$1 sector=$2 nr_sector=$3 rwbs=$4"),
+    (r"^(0x[0-9a-f]+) (\d+)\s*$", "address=$1 error_code=$2"),
     (r"^(pfn=\d+)$", "$1 flags=RECLAIM_WB_ANON"),
 )
 

@@ -134,6 +134,7 @@ def _event_formats() -> bytes:
 
 _SAMPLE_TYPE = 1 << 16 | 1 << 1 | 1 << 2 | 1 << 7 | 1 << 8 | 1 << 10  # IDENTIFIER TID TIME CPU PERIOD RAW
 _COMPRESSED, _TRACING = 27, 1
+_ROUND = struct.pack("<IHH", 68, 0, 8)  # the end of a sweep over the buffers
 
 
 def _perf_attr(number: int) -> bytes:
@@ -146,27 +147,30 @@ def perf_records(events: Iterable[Event], round_every: int = 16) -> bytes:
     ids = {name: 100 + i for i, name in enumerate(_EVENTS)}
     tail = struct.pack("<IIQIIQ", TID, TID, 0, 0, 0, 100)
     comm = struct.pack("<II", TID, TID) + COMM.encode().ljust(16, b"\0") + tail
-    out = struct.pack("<IHH", 3, 0, 8 + len(comm)) + comm
+    lost = struct.pack("<QQ", 100, 7) + struct.pack("<IIQIIQ", TID, TID, 10**12 + 5, 0, 0, 100)
+    out = struct.pack("<IHH", 3, 0, 8 + len(comm)) + comm + struct.pack("<IHH", 2, 0, 8 + len(lost)) + lost
     for i, event in enumerate(events):
         raw = _counted(event.record(), 4)
         raw = struct.pack("<I", len(raw) + -len(raw) % 8 - 4) + raw[4:] + bytes(-len(raw) % 8)
         body = struct.pack("<QIIQIIQ", ids[event.name], TID, TID, event.ts, event.cpu, 0, 1) + raw
         out += struct.pack("<IHH", 9, 2, 8 + len(body)) + body
         if i % round_every == round_every - 1:
-            out += struct.pack("<IHH", 68, 0, 8)
-    lost = struct.pack("<QQ", 100, 7) + struct.pack("<IIQIIQ", TID, TID, 10**12 + 5, 0, 0, 100)
-    return out + struct.pack("<IHH", 2, 0, 8 + len(lost)) + lost
+            out += _ROUND
+    return out
 
 
 def perf_squeeze(records: bytes, piece: int = 700) -> bytes:
-    """Records as ``perf record -z`` writes them: one zstd stream, never ended, cut into records of type 81."""
+    """Records as ``perf record -z`` writes them: one zstd stream, never ended, cut into records of type 81; the marks of
+    its sweeps stay between these."""
     import zstandard
 
     packer, out = zstandard.ZstdCompressor().compressobj(), b""
-    for at in range(0, len(records), piece):
-        body = packer.compress(records[at : at + piece]) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
-        out += struct.pack("<IHH", 81, 0, 8 + len(body)) + body
-        out += struct.pack("<IHH", 68, 0, 8)
+    sweeps = records.split(_ROUND)
+    for number, sweep in enumerate(sweeps):
+        for at in range(0, len(sweep), piece):
+            body = packer.compress(sweep[at : at + piece]) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+            out += struct.pack("<IHH", 81, 0, 8 + len(body)) + body
+        out += _ROUND if number < len(sweeps) - 1 else b""
     return out
 
 

@@ -129,7 +129,7 @@ def test_refused_with_the_reason(name: str, tmp_path: Path) -> None:
 
 
 def test_block_events_alone(tmp_path: Path) -> None:
-    """The blk tracer sees bios only: with the swap area named, they are swap_outs and swap_ins, and no more is claimed."""
+    """The blk tracer sees bios only: with the swap area named, they are swap_outs and swap_ins."""
     device = SwapDevice(0, ZRAM0, "/dev/zram0", "zram")
     meta = convert([shared("data/samples/ftrace_blk_tracer.txt")], tmp_path / "t.parquet", devices=[device])
     assert count(tmp_path / "t.parquet") == {("swap_out", "disk", "slot"): 182, ("swap_in", "disk", "slot"): 276 - 182}
