@@ -6,7 +6,7 @@ PIP := -q --disable-pip-version-check
 # xdist workers: one per core; the live tests (they own the swap areas of the machine) run alone afterwards
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help demo test check test-oldest test-plain live bench golden traces docs clean
+.PHONY: help demo test check test-oldest test-plain live bench fuzz golden traces docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ test-oldest:  ## the tests with the lowest versions that pyproject.toml allows
 bench: $(BIN)/.dev  ## speed and memory on 10 M and 40 M events, as ratios of one run
 	$(BIN)/python -m tests.bench
 	$(PYTEST) -s -m bench tests/bench
+
+fuzz: $(BIN)/.dev  ## import 20,000 damaged recordings of each format: make fuzz FUZZ='csv --variants 100000'
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 golden: $(BIN)/.dev  ## accept the current figures as the golden reports of the sample traces
 	$(BIN)/python -m tests.golden

@@ -1,8 +1,12 @@
-"""How fast perf.data becomes a trace: parsing, pairing and writing, one thread; processor time, the best of 3."""
+"""How fast recordings become traces: parsing, pairing and writing, one thread; and how fast ``perf script`` prints.
+
+Processor time, the best of 3.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,17 +34,32 @@ print(seconds, rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
 
 
+def import_seconds(small: Path, big: Path, out: Path, runs: int = 3) -> tuple[float, float, float]:
+    """CPU seconds, rows, and peak memory in MiB: the best of some runs."""
+    command = [sys.executable, "-c", PROGRAM, str(small), str(big), str(out)]
+    env = {**os.environ, "POLARS_MAX_THREADS": "1"}
+    found = [
+        subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout.split() for _ in range(runs)
+    ]
+    seconds, rows, peak = (min(float(run[i]) for run in found) for i in range(3))
+    return seconds, rows, peak
+
+
+def child_seconds(command: list[str], out: Path) -> float:
+    """CPU seconds of a command whose output goes to a file."""
+    before = os.times()
+    with out.open("wb") as stream:
+        subprocess.run(command, check=True, stdout=stream, stderr=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
 @pytest.mark.bench
 @pytest.mark.parametrize("name", ["perf_all.data", "perf_proc.data"])
 def test_import_of_perf_data(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small, big = shared(f"data/samples/{name}"), tmp_path / "big.data"
     samples = write_perf_data(small, big, SAMPLES)
-    command = [sys.executable, "-c", PROGRAM, str(small), str(big), str(tmp_path / "t.parquet")]
-    env = {**os.environ, "POLARS_MAX_THREADS": "1"}
-    runs = [
-        subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout.split() for _ in range(3)
-    ]
-    seconds, rows, peak = (min(float(run[i]) for run in runs) for i in range(3))
+    seconds, rows, peak = import_seconds(small, big, tmp_path / "t.parquet")
     with capsys.disabled():
         rate, megabytes = samples / seconds / 1e6, big.stat().st_size / seconds / 1e6
         print(
@@ -48,3 +67,27 @@ def test_import_of_perf_data(name: str, tmp_path: Path, capsys: pytest.CaptureFi
         )
         print(f", processor time, peak {peak:.0f} MiB")
     assert rows > samples / 10
+
+
+@pytest.mark.bench
+def test_import_against_perf_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole import, to Parquet, against perf merely printing the same file; and the import of what it printed."""
+    perf = shutil.which("perf")
+    if perf is None:
+        pytest.skip("perf is not installed: nothing to compare with")
+    small, big, text = shared("data/samples/perf_all.data"), tmp_path / "big.data", tmp_path / "script.txt"
+    samples = write_perf_data(small, big, SAMPLES // 3)
+    try:
+        printing = child_seconds([perf, "script", "--ns", "-F", "+tid", "-i", str(big)], text)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"this perf cannot read the sample: {error}")
+    assert text.stat().st_size > 50 * samples, "perf script printed the samples"
+    binary, rows, _ = import_seconds(small, big, tmp_path / "t.parquet")
+    from_text, text_rows, _ = import_seconds(text, text, tmp_path / "t.parquet", runs=1)
+    with capsys.disabled():
+        print(
+            f"\n{samples:,} samples: perf script prints {samples / printing / 1e6:.2f} M/s; "
+            f"import of perf.data {samples / binary / 1e6:.2f} M/s = {printing / binary:.1f} x its rate (goal 10); "
+            f"import of its text {samples / from_text / 1e6:.2f} M/s = {printing / from_text:.2f} x"
+        )
+    assert rows == text_rows or abs(rows - text_rows) < 10  # exec and exit of perf's own records

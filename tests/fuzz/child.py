@@ -39,7 +39,8 @@ class Tally:
     imported: int = 0
     refused: int = 0
     seconds: float = 0.0  # all of them
-    slowest: float = 0.0  # one of them
+    slowest: float = 0.0  # one of them ...
+    which: int = 0  # ... this
     memory: int = 0  # bytes, peak beyond the start
 
 
@@ -144,7 +145,8 @@ def _one(form: str, number: int, tally: Tally, fault: str = "") -> None:
         spent = time.perf_counter() - start
         tally.variants += 1
         tally.seconds += spent
-        tally.slowest = max(tally.slowest, spent)
+        if spent > tally.slowest:
+            tally.slowest, tally.which = spent, number
 
 
 def main(form: str, first: int, count: int, notes: Path, fault: str) -> Tally:

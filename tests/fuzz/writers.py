@@ -160,8 +160,10 @@ def perf_records(events: Iterable[Event], round_every: int = 16) -> bytes:
 
 
 def perf_squeeze(records: bytes, piece: int = 700) -> bytes:
-    """Records as ``perf record -z`` writes them: one zstd stream, never ended, cut into records of type 81; the marks of
-    its sweeps stay between these."""
+    """Records as ``perf record -z`` writes them: one zstd stream, never ended, cut into records of type 81.
+
+    The marks of its sweeps stay between these.
+    """
     import zstandard
 
     packer, out = zstandard.ZstdCompressor().compressobj(), b""
