@@ -159,7 +159,7 @@ def test_order_of_a_compressed_file_with_many_blocks(tmp_path: Path, monkeypatch
     (tmp_path / "z.data").write_bytes(writers.perf_file(writers.perf_squeeze(writers.perf_records(mixed, 40)), True))
     (tmp_path / "p.data").write_bytes(writers.perf_file(writers.perf_records(mixed, 40)))
     truth = concat(list(PerfData(tmp_path / "p.data").chunks()))
-    for block in (1 << 10, 1 << 12, 1 << 23):
+    for block in (1 << 10, 5000, 9000, 13_000, 1 << 23):
         monkeypatch.setattr("swaptrace.ingest.perf_blocks.BLOCK_BYTES", block)
         source = PerfData(tmp_path / "z.data")
         assert same(concat(list(source.chunks())), truth)
@@ -223,6 +223,13 @@ def test_lines_that_cannot_be_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"line {bio + 1} of"):
         convert([path], tmp_path / "none.parquet", devices=[DEVICE], stop=True)
     assert not (tmp_path / "none.parquet").exists()
+
+
+def test_line_numbers_count_over_blocks(tmp_path: Path) -> None:
+    lines = put("perf-script", tmp_path).read_text().splitlines(keepends=True)
+    (tmp_path / "s.txt").write_text("".join([*lines[:40], "what is this?\n", *lines[40:]]))
+    with pytest.raises(InputError, match="line 41 of"):
+        list(PerfScript(TextInput(tmp_path / "s.txt", 300), stop=True).chunks())
 
 
 def test_losses_of_bpftrace(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from swaptrace.model.meta import SwapDevice
 from swaptrace.model.trace import Trace
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-# name -> format, lost events, swap_outs, those of them with a slot, swap_ins. Checked with perf script, trace-cmd report
-# and by counting lines; the losses with perf report --stats: its 1,127 LOST_SAMPLES are those of its one LOST record.
-# There, 175 writes are left of those of 200 swap_outs: one lost its write_folio.
+# name -> format, lost events, swap_outs, those of them with a slot, swap_ins. Checked with perf script, trace-cmd
+# report and by counting lines; the losses with perf report --stats: its 1,127 LOST_SAMPLES are those of its one LOST
+# record. There, 175 writes are left of those of 200 swap_outs: one lost its write_folio.
 EXPECTED = {
     "perf_pipe_z.data.zst": ("perf-data", {}, 16, 11, 2),
     "perf_lost.data.zst": ("perf-data", {"perf": 1127}, 200, 174, 214),
