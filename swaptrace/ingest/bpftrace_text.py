@@ -34,6 +34,7 @@ from swaptrace.ingest.reorder import reordered
 from swaptrace.ingest.text_events import number
 from swaptrace.ingest.text_input import TextInput
 from swaptrace.ingest.text_source import TextSource
+from swaptrace.model.errors import InputError
 
 __all__ = ["BpftraceText"]
 
@@ -74,7 +75,8 @@ class BpftraceText(TextSource):
         """Yield the events in time order."""
         yield from reordered(self._blocks(), self.findings)
         if not self._understood:
-            raise self._nothing()
+            nothing = self._nothing()
+            raise InputError(nothing.what, nothing.why, "Print lines in the form of docs/importing.md.")
 
     def _blocks(self) -> Iterator[RawChunk]:
         told = False

@@ -13,6 +13,7 @@ __all__ = ["TextInput"]
 
 _BLOCK = 8 << 20
 _HEAD = 1 << 16
+_LONGEST = 1 << 24  # bytes of a line: a text without line ends is none
 
 
 class TextInput:
@@ -52,6 +53,10 @@ class TextInput:
         while data := stream.read(self._block):
             self.done += len(data)
             whole, newline, rest = (rest + data).rpartition(b"\n")
+            if len(rest) > max(_LONGEST, self._block):
+                raise InputError(
+                    f"{self.name} is not a text recording.", f"It has a line of more than {_LONGEST >> 20} MiB."
+                )
             if newline:
                 yield whole.decode(errors="replace").split("\n")
         self.done = self.size

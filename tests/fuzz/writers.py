@@ -259,8 +259,8 @@ def trace_dat_6(events: list[Event]) -> bytes:
     return (out + _counted(b"[mono]", 8)).ljust(at, b"\0") + body
 
 
-def trace_dat_7(events: list[Event], algorithm: str = "none") -> bytes:
-    """trace.dat, version 7."""
+def trace_dat_7(events: list[Event], algorithm: str = "none", more: bytes = b"") -> bytes:
+    """trace.dat, version 7, with ``more`` options."""
 
     def pack(data: bytes) -> bytes:
         return pa.Codec("zstd").compress(data, asbytes=True) if algorithm == "zstd" else zlib.compress(data)
@@ -297,7 +297,7 @@ def trace_dat_7(events: list[Event], algorithm: str = "none") -> bytes:
         chunks += stored
     buffer = struct.pack("<Q", start + len(body)) + b"\0" + b"mono\0" + struct.pack("<II", 4096, len(pages)) + table
     body += struct.pack("<HHIQ", 3, squeezed, 0, len(chunks)) + chunks
-    options += struct.pack("<HI", 3, len(buffer)) + buffer + struct.pack("<HIQ", 0, 8, 0)
+    options += more + struct.pack("<HI", 3, len(buffer)) + buffer + struct.pack("<HIQ", 0, 8, 0)
     options = struct.pack("<HHIQ", 0, 0, 0, len(options)) + options
     return head + struct.pack("<Q", start + len(body)) + body + options
 

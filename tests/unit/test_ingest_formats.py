@@ -121,6 +121,24 @@ def test_marks_of_missed_events(name: str, tmp_path: Path, monkeypatch: pytest.M
     assert meta.lost == {"cpu0 buffer pages": 33}
 
 
+def option(number: int, body: bytes) -> bytes:
+    return struct.pack("<HI", number, len(body)) + body
+
+
+def test_options_of_trace_dat(tmp_path: Path) -> None:
+    """The kernel of uname, what each buffer says that it lost, and a second, smaller buffer that is not read."""
+    stats = b"CPU: %d\nentries: 0\noverrun: 5\ncommit overrun: 0\ndropped events: 2\nread events: 9\n\0"
+    second = struct.pack("<Q", 64) + b"instance\0mono\0" + struct.pack("<IIIQQ", 4096, 1, 0, 0, 1)
+    more = option(5, b"Linux host 6.18.0-test #1 SMP\0") + option(2, stats % 0) + option(2, stats % 1)
+    path = tmp_path / "t.dat"
+    path.write_bytes(writers.trace_dat_7(EVENTS, more=more + option(3, second)))
+    meta, found = import_(path, tmp_path / "t.parquet")
+    assert meta.lost == {"ftrace": 14}
+    assert meta.kernel == "6.18.0-test"
+    assert any("not those of: instance" in note for note in meta.notes)
+    assert len(found["ts"]) == len(import_(put("trace-dat-7", tmp_path), tmp_path / "u.parquet")[1]["ts"])
+
+
 def test_clock_without_unit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put("trace-dat-7", tmp_path)
     header = read_trace_dat(path)
@@ -230,6 +248,23 @@ def test_line_numbers_count_over_blocks(tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text("".join([*lines[:40], "what is this?\n", *lines[40:]]))
     with pytest.raises(InputError, match="line 41 of"):
         list(PerfScript(TextInput(tmp_path / "s.txt", 300), stop=True).chunks())
+
+
+def test_a_text_without_lines_is_refused_in_bounded_memory(tmp_path: Path) -> None:
+    path = put("perf-script", tmp_path)
+    with path.open("ab") as stream:
+        stream.truncate(stream.tell() + (40 << 20))
+    with pytest.raises(InputError, match="not a text recording") as caught:
+        list(PerfScript(TextInput(path, 1 << 20)).chunks())
+    assert "16 MiB" in caught.value.why
+
+
+def test_another_script_of_bpftrace(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("Attaching 1 probe...\nhello world\n")
+    with pytest.raises(InputError, match="holds no events") as caught:
+        convert([tmp_path / "b.txt"], tmp_path / "t.parquet")
+    assert "hello world" in caught.value.why
+    assert "docs/importing.md" in caught.value.next_step
 
 
 def test_losses_of_bpftrace(tmp_path: Path) -> None:
