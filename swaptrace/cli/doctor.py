@@ -91,10 +91,10 @@ def _text(
         names = [tier.name for tier in found if tier.possible]
         yield from _wrapped("you can record: ", f"{', '.join(can)} ({', '.join(names)}).  not: {', '.join(cannot)}")
         return
-    why = next((check.what for check in checks if check.name == "swap" and check.state == "no"), "")
+    no_swap = next((check.what for check in checks if check.name == "swap" and check.state == "no"), "")
+    yield from _wrapped("you can record: ", f"nothing now: {no_swap or found[0].why}")
     after = sorted({each.value for tier in found if tier.possible for each in tier.sees})
-    yield from _wrapped("you can record: ", f"nothing now{f': {why}' if why else ''}.")
-    if why and after:
+    if no_swap and after:
         yield from _wrapped("once swap is on: ", ", ".join(after))
 
 

@@ -16,6 +16,7 @@ from swaptrace.capture.doctor.root import Check, Root, State, recorder_problem
 from swaptrace.capture.doctor.selftest import _parent, run_selftest
 from swaptrace.capture.doctor.swap import only_zram
 from swaptrace.capture.doctor.table import CHECKS, can_record, examine, tiers
+from swaptrace.cli.doctor import _text
 from swaptrace.model.errors import CapabilityError
 from swaptrace.model.meta import Capability
 
@@ -174,6 +175,7 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     (without(f"{T}/events/kmem/mm_"), {}, "owners", State.WARN, "no owners"),
     ({}, {}, "memcg events", State.OK, "count_memcg_events"),
     (OLD, {}, "memcg events", State.WARN, "look alike"),
+    (NO_TRACEFS, {}, "memcg events", State.WARN, "unknown without tracefs"),
     ({}, {}, "slab events", State.OK, "names in alloc and free"),
     (OLD, {}, "slab events", State.OK, "without cache names"),
     (without(f"{T}/events/kmem/kmem_"), {}, "slab events", State.WARN, "no frees on zram"),
@@ -338,6 +340,26 @@ def test_the_tiers_follow_from_the_checks(
     tmp_path: Path, changes: dict[str, str | None], facts: dict[str, Any], names: list[str], can: list[Capability]
 ) -> None:
     assert verdict(machine(tmp_path, changes, **facts)) == (names, can)
+
+
+def test_a_reason_is_the_first_one(tmp_path: Path) -> None:
+    nothing = NO_TRACEFS | {"/proc/self/status": "CapEff:\t0000000000000000\n"}
+    found = tiers(examine(machine(tmp_path, nothing, **NO_BPF)))
+    assert found[0].why == (
+        "tracefs: tracefs is not mounted; perf: perf_event_paranoid is 2: no tracepoints without CAP_PERFMON"
+    )
+    assert found[2].why == "BPF recorder: not in this version"
+
+
+def test_the_text_ends_with_the_reason(tmp_path: Path) -> None:
+    checks = examine(machine(tmp_path, NO_TRACEFS, **NO_BPF))
+    found = tiers(checks)
+    *_, last = _text("x", checks, found, *can_record(checks, found))
+    assert last.startswith("you can record: nothing now: tracefs: tracefs is not mounted")
+    off = examine(machine(tmp_path / "off", {"/proc/swaps": SWAPS.splitlines()[0]}, **NO_BPF))
+    *_, now, after = _text("x", off, tiers(off), *can_record(off, tiers(off)))
+    assert now == "you can record: nothing now: no swap area is enabled: nothing is swapped"
+    assert after == "once swap is on: OWNER, SLOT"
 
 
 def test_bpf_sees_frees_on_zram_without_kprobes(tmp_path: Path) -> None:

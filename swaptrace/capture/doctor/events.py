@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from swaptrace.capture.doctor.root import Check, Root, State
 
-__all__ = ["bios", "faults", "owners", "slab_names", "swap_items", "writeouts", "zram_bios"]
+__all__ = ["SEE_TRACEFS", "bios", "faults", "owners", "slab_names", "swap_items", "writeouts", "zram_bios"]
 
+SEE_TRACEFS = "see tracefs"  # the fix of what follows from a closed tracefs
 _WRITEOUTS = ("vmscan:mm_vmscan_write_folio", "vmscan:mm_vmscan_writepage")  # renamed in 5.18
 
 
@@ -52,6 +53,8 @@ def swap_items(root: Root) -> Check:
     text = root.event(name)
     if text is not None:
         return _fields("memcg events", name, text, ("item",))
+    if root.tracefs is None:
+        return _absent("memcg events", name, root, "", State.WARN)
     what = f"no {name} (6.12 has none, 6.18 has): without BPF, zero pages and zswap stores look alike"
     return Check("memcg events", State.WARN, what, "BPF tells them apart by content")
 
@@ -93,5 +96,5 @@ def _declares(line: str, field: str) -> bool:
 
 def _absent(check: str, name: str, root: Root, cost: str, state: State = State.NO) -> Check:
     if root.tracefs is None:
-        return Check(check, state, f"{name}: unknown without tracefs", "see tracefs")
+        return Check(check, state, f"{name}: unknown without tracefs", SEE_TRACEFS)
     return Check(check, state, f"this kernel has no {name}, or hides it: {cost}", "sudo, or CONFIG_EVENT_TRACING")

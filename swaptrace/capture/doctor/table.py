@@ -79,8 +79,9 @@ def tiers(checks: Sequence[Check], only_zram: bool = False) -> list[Tier]:
     """
     closed = _bad(checks, "lockdown", "page size")
     sources = [check for check in checks if check.name in ("tracefs", "perf")]
-    if _bad(checks, "tracefs") and all(check.state is not State.OK for check in sources):
-        closed += sources  # where tracefs is closed, perf must do
+    hidden = any(check.fix == events.SEE_TRACEFS for check in checks)  # perf, too, needs the formats of events
+    if _bad(checks, "tracefs") and (hidden or all(check.state is not State.OK for check in sources)):
+        closed += [check for check in sources if check.state is not State.OK]  # where tracefs is closed, perf must do
     points = closed + _bad(checks, "writeouts", "bios", "zram bios")
     areas = sum(check.name == "swap" and check.state is not State.NO for check in checks)
     if len(nowhere := _bad(checks, "swap file")) == areas:  # no area is left whose slots can be found
@@ -109,5 +110,6 @@ def _bad(checks: Sequence[Check], *names: str) -> list[Check]:
 
 
 def _tier(name: str, what: str, against: Sequence[Check], sees: tuple[Capability, ...]) -> Tier:
-    why = "; ".join(dict.fromkeys(f"{check.name}: {check.what}" for check in against))
+    reasons = [check for check in against if check.fix != events.SEE_TRACEFS]  # of its own, not one that follows
+    why = "; ".join(dict.fromkeys(f"{check.name}: {check.what}" for check in reasons or against))
     return Tier(name, what, not against, (*sees, *_EVERY_TIER), why)
