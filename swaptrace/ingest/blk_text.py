@@ -39,8 +39,6 @@ _ACTIONS = "block actions other than Q (queued)"
 class BlkText(TextSource):
     """blkparse text, or that of ftrace's blk tracer, as a source of BIO events."""
 
-    bios_only = True
-
     def __init__(self, text: TextInput, stop: bool = False) -> None:
         super().__init__(text, stop)
         tracer = text.head().lstrip().startswith("# tracer:")
