@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from swaptrace.capture.backends import Backend, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
+from swaptrace.capture.recover import finish
+from swaptrace.capture.scratch import Scratch, open_scratch
 from swaptrace.capture.swaps import read_swaps
 from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
-from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run
-from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError
+from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run, terminations_interrupt
+from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, WriteError
 from swaptrace.model.meta import SwapDevice, TraceMeta
 
 __all__ = ["buffer_default_kib", "record_live", "swap_areas"]
@@ -45,8 +44,8 @@ def record_live(
 
     Errors: :class:`InputError` (nothing was swapped), :class:`CapabilityError` (no swap area, no such event),
     :class:`PermissionDenied`,
-    :class:`UsageError` (unknown command, cgroup or backend). If the conversion fails, the raw recording stays
-    beside ``out`` and the error says where.
+    :class:`UsageError` (unknown command, cgroup or backend), :class:`WriteError` (no room). If the recording ends
+    early or the conversion fails, the raw recording stays beside ``out`` and the error says how to recover it.
     """
     job = plan_job(command, duration, cgroup)
     if job.cgroup is not None and not os.access(job.cgroup.path / "cgroup.procs", os.W_OK):
@@ -54,15 +53,22 @@ def record_live(
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
     chosen = choose(backend)
-    scratch = _scratch(out)
+    scratch = Scratch.make(out)
     try:
-        plan = Plan(scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
-        meta, recorded = _record(plan, chosen, job, notes)
-        _require_swapping(meta)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        plan = Plan(scratch.path, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
+        with terminations_interrupt():
+            scratch = _record(plan, chosen, job, notes, scratch)
+    except BaseException as error:
+        _keep_or_remove(scratch, error)
         raise
-    return _convert(recorded, out, meta, scratch, progress)
+    if not _swapped(scratch.meta):
+        scratch.remove()
+        raise InputError(
+            "nothing was swapped during the recording; no trace was written.",
+            "/proc/vmstat counts no page that went out or came in.",
+            "Record for longer, or give the command less memory: --cgroup with a memory limit.",
+        )
+    return finish(scratch, out, progress)
 
 
 def swap_areas() -> tuple[tuple[SwapDevice, ...], tuple[str, ...]]:
@@ -87,45 +93,47 @@ def buffer_default_kib() -> int:
     return max(1024, min(_BUFFER_KIB, memory_kib() // 16 // (os.cpu_count() or 1)))
 
 
-def _scratch(out: Path) -> Path:
-    """Make the directory of the raw recording beside ``out``: the same file system, so the same room."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".raw", dir=out.parent))
-    except OSError as error:
-        raise PermissionDenied(f"cannot write {out}.", f"{error.strerror}.", "Choose another place with -o.") from error
-
-
-def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...]) -> tuple[TraceMeta, Result]:
-    start = describe(plan.devices, job.command)
+def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...], scratch: Scratch) -> Scratch:
+    start = dataclasses.replace(describe(plan.devices, job.command), recorder=backend.name, sources=(backend.name,))
     with StopSignals() as stop, backend.start(plan) as recorder:
         before = event_counters(read_vmstat())
+        begun = recorder.so_far()
+        meta = _with_result(dataclasses.replace(start, vmstat_before=before), begun, notes)
+        scratch = scratch.save("running", meta, begun.input)
         ending = run(job, stop, recorder.check)
         after = event_counters(read_vmstat())
         result = recorder.stop()
-    meta = dataclasses.replace(
-        start,
-        recorder=backend.name,
-        tier=result.tier,
-        filters=result.events,
-        sources=(backend.name,),
-        lost=result.lost,
-        vmstat_before=before,
-        vmstat_after=after,
-        interrupted=ending.interrupted,
-        notes=(*notes, *result.notes, *_remarks(plan, job.cgroup, ending)),
-    )
-    return meta, result
+    remarks = (*notes, *result.notes, *_remarks(plan, job.cgroup, ending))
+    meta = dataclasses.replace(meta, lost=result.lost, vmstat_after=after, interrupted=ending.interrupted)
+    return scratch.save("converting", dataclasses.replace(meta, notes=remarks))
 
 
-def _require_swapping(meta: TraceMeta) -> None:
-    """Raise :class:`InputError` if the kernel counted no page: an empty trace answers nothing."""
-    if not any(meta.vmstat_after[item] - meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before):
-        raise InputError(
-            "nothing was swapped during the recording; no trace was written.",
-            "/proc/vmstat counts no page that went out or came in.",
-            "Record for longer, or give the command less memory: --cgroup with a memory limit.",
-        )
+def _with_result(meta: TraceMeta, result: Result, notes: tuple[str, ...]) -> TraceMeta:
+    return dataclasses.replace(meta, tier=result.tier, filters=result.events, notes=(*notes, *result.notes))
+
+
+def _keep_or_remove(scratch: Scratch, error: BaseException) -> None:
+    """After a failed recording: say how to get what was recorded until then; remove the directory if nothing was."""
+    if not scratch.started:
+        scratch.remove()
+        return
+    kept = open_scratch(scratch.path)
+    meta = dataclasses.replace(kept.meta, interrupted=True, notes=(*kept.meta.notes, _cause(error)))
+    dataclasses.replace(kept, meta=meta).keep()
+    if isinstance(error, SwaptraceError):
+        error.next_step = f"What was recorded until then is kept: {kept.recovery}"
+        if isinstance(error, WriteError):
+            error.next_step += " (choose a place with room)"
+
+
+def _cause(error: BaseException) -> str:
+    said = " ".join((error.what, error.why)) if isinstance(error, SwaptraceError) else f"{type(error).__name__} {error}"
+    return f"the recording ended early: {said}"
+
+
+def _swapped(meta: TraceMeta) -> bool:
+    """Whether the kernel counted a page: an empty trace answers nothing."""
+    return any(meta.vmstat_after[item] != meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before)
 
 
 def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
@@ -142,39 +150,3 @@ def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
     if [d.path for d in read_swaps()[0]] != [d.path for d in plan.devices]:
         said.append("swap areas were enabled or disabled during the recording: those enabled later are not in it")
     return said
-
-
-def _convert(
-    recorded: Result, out: Path, meta: TraceMeta, scratch: Path, progress: Callable[[int, int], None] | None
-) -> TraceMeta:
-    from pydantic import TypeAdapter
-
-    from swaptrace.ingest.convert import convert
-
-    (scratch / "meta.json").write_bytes(TypeAdapter(TraceMeta).dump_json(meta))
-    again = ["record", str(recorded.input), "-o", str(out)]
-    by_hand = f"The raw recording is kept. Convert it with: swaptrace {shlex.join(again)}"
-    try:
-        whole = convert([recorded.input], out, base=meta, progress=progress)
-    except SwaptraceError as error:
-        error.next_step = by_hand
-        raise
-    except KeyboardInterrupt as interrupt:
-        raise _InterruptedError("stopped before the trace was written.", "", by_hand) from interrupt
-    except Exception as error:
-        what = f"the recording was made, but not converted: {type(error).__name__}: {error}"
-        raise _ConversionError(what, "This is a bug in swaptrace, not in your machine.", by_hand) from error
-    shutil.rmtree(scratch, ignore_errors=True)
-    return whole
-
-
-class _ConversionError(SwaptraceError):
-    """A bug in the conversion: the message must say where the recording is."""
-
-    exit_code = 70  # EX_SOFTWARE, as for every bug
-
-
-class _InterruptedError(SwaptraceError):
-    """A second Ctrl-C, during the conversion."""
-
-    exit_code = 130

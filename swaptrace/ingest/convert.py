@@ -37,13 +37,15 @@ def convert(
     devices: Sequence[SwapDevice] = (),
     base: TraceMeta | None = None,
     progress: Progress | None = None,
+    whole: bool = True,
 ) -> TraceMeta:
     """Read the recordings ``inputs``, write the trace ``out``, and return its header.
 
     ``fmt`` is one of :data:`swaptrace.ingest.detect.FORMATS` or ``auto``. ``devices`` are the swap areas; without them
     those of ``base`` or of the recording count, else they are inferred. ``base`` is a header to complete (machine,
     command, vmstat with the lines of /proc/vmstat in order). ``progress`` is called with bytes done and bytes in all.
-    Several inputs, which must be of one boot, are merged by time.
+    Several inputs, which must be of one boot, are merged by time. Without ``whole``, the inputs are those of a recorder
+    that was killed: what was not written to its end is left out, and counted.
 
     Raises :class:`InputError` for an input that is empty, cut short, corrupt or without swap events; then no file is
     left behind.
@@ -57,7 +59,7 @@ def convert(
         if len(inputs) > 1:
             raise UsageError("Parquet recordings are imported one at a time.")
         return _from_parquet(inputs[0], out, devices, base, progress)
-    source = open_sources(list(zip(inputs, formats, strict=True)))
+    source = open_sources(list(zip(inputs, formats, strict=True)), whole)
     header = header_of(source, formats, base)
     return _from_events(source, out, tuple(devices) or header.devices, header, progress)
 

@@ -28,14 +28,16 @@ _TIDS = 1 << 22
 
 
 class FtracePages:
-    """Raw pages as a source of raw events. ``path`` is the directory, or one ``raw.cpuN`` in it."""
+    """Raw pages as a source of raw events. ``path`` is the directory, or one ``raw.cpuN`` in it. Without ``whole``, a
+    file may end inside a page, which is left out and counted."""
 
-    def __init__(self, path: Path, batch_pages: int = _BATCH_PAGES) -> None:
+    def __init__(self, path: Path, batch_pages: int = _BATCH_PAGES, whole: bool = True) -> None:
         self.path = path if path.is_dir() else path.parent
         self.files = sorted(self.path.glob("raw.cpu*"), key=_cpu) if path.is_dir() else [path]
         self.findings = Findings()
         self._formats = _read_formats(self.path)
         self._batch_pages = batch_pages
+        self._whole = whole
         header = _first(self.path, "header_page", "header_page.txt")
         self._layout = parse_header_page(header) if header else PageLayout()
         self.words, self._comms = _read_comms(_first(self.path, "saved_cmdlines"))
@@ -51,14 +53,19 @@ class FtracePages:
 
     def _cpu(self, file: Path) -> Iterator[RawChunk]:
         cpu, last = _cpu(file), np.iinfo(np.int64).min
-        if file.stat().st_size % self._layout.page:
+        over = file.stat().st_size % self._layout.page
+        if over and not self._whole:
+            self.findings.skip("bytes of a ring-buffer page that was not written whole", over)
+        elif over:
             raise InputError(
                 f"{file} ends inside a page.",
                 "The recording or a copy was cut short.",
                 "Copy or record it again.",
             )
+        left = file.stat().st_size - over
         with file.open("rb") as stream:
-            while data := stream.read(self._batch_pages * self._layout.page):
+            while data := stream.read(min(left, self._batch_pages * self._layout.page)):
+                left -= len(data)
                 pages = np.frombuffer(data, np.uint8)
                 records = decode_pages(pages, self._layout)
                 self.findings.lose(f"cpu{cpu} buffer pages", int(np.maximum(records.lost, 1).sum()))

@@ -98,21 +98,29 @@ class _Reader:
         return self._stream.read(length)
 
 
-def read_header(path: Path) -> PerfHeader:
-    """Read and check the header. Raises :class:`InputError` for anything that is not a finished perf.data file."""
+def read_header(path: Path, whole: bool = True) -> PerfHeader:
+    """Read and check the header. Raises :class:`InputError` for anything that is not a finished perf.data file.
+
+    Without ``whole`` it may be one that perf could not finish: its records end where the file ends, and its event
+    formats, which perf writes last, are those in the directory ``formats`` beside it.
+    """
     with path.open("rb") as stream:
         try:
-            return _read(_Reader(path, stream))
+            return _read(_Reader(path, stream), whole)
         except (struct.error, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"the header of {path} is damaged.", str(error)) from error
 
 
-def _read(read: _Reader) -> PerfHeader:
+def _read(read: _Reader, whole: bool) -> PerfHeader:
     path = read.path
     magic, _, attr_size, attrs_at, attrs_size, data_at, data_size = struct.unpack("<8s6Q", read(0, 56))
     if magic != MAGIC:
         raise InputError(f"{path} is not perf.data.", f"It begins with {magic!r}; little-endian PERFILE2 is supported.")
-    if data_size == 0:
+    beside = sorted(path.parent.glob("formats/*.format"))
+    finished = data_size != 0
+    if not finished and not whole and beside:
+        data_size = (path.stat().st_size - data_at) // 8 * 8
+    if data_size <= 0:
         raise InputError(
             f"{path} was never finished.",
             "perf writes its header when it ends; it was killed before.",
@@ -126,9 +134,11 @@ def _read(read: _Reader) -> PerfHeader:
     attrs = tuple(_attr(read, attrs_at + i * attr_size, attr_size) for i in range(attrs_size // attr_size))
     bits = int.from_bytes(read(72, 32), "little")
     sections = {}
-    for i, bit in enumerate(b for b in range(256) if bits >> b & 1):
+    for i, bit in enumerate(b for b in range(256) if finished and bits >> b & 1):
         sections[bit] = struct.unpack("<2Q", read(data_at + data_size + 16 * i, 16))
     formats = _tracing_data(read(*sections[_TRACING_DATA])) if _TRACING_DATA in sections else {}
+    if not finished:
+        formats = {f.id: f for f in (parse_format(file.read_text(errors="replace")) for file in beside)}
     mono = real = 0
     if _CLOCK_DATA in sections and sections[_CLOCK_DATA][1] >= 24:
         _, clock, real, mono = struct.unpack("<IIQQ", read(sections[_CLOCK_DATA][0], 24))

@@ -71,16 +71,17 @@ def _sum(parts: list[Findings]) -> Findings:
     return whole
 
 
-def open_sources(inputs: Sequence[tuple[Path, str]]) -> AnySource:
-    """Open each ``(path, format)``; format ``text`` is told apart by its first lines."""
-    return AnySource([_open(path, fmt) for path, fmt in inputs], ", ".join(path.name for path, _ in inputs))
+def open_sources(inputs: Sequence[tuple[Path, str]], whole: bool = True) -> AnySource:
+    """Open each ``(path, format)``; format ``text`` is told apart by its first lines. Without ``whole``, binary
+    recordings may end anywhere."""
+    return AnySource([_open(path, fmt, whole) for path, fmt in inputs], ", ".join(path.name for path, _ in inputs))
 
 
-def _open(path: Path, fmt: str) -> Source:
+def _open(path: Path, fmt: str, whole: bool) -> Source:
     if fmt == "perf-data":
-        return PerfData(path)
+        return PerfData(path, whole=whole)
     if fmt == "ftrace-pages":
-        return FtracePages(path)
+        return FtracePages(path, whole=whole)
     text = TextInput(path)
     if fmt == "text":
         fmt = detect_text(text.head(), str(path))

@@ -50,7 +50,7 @@ def state() -> dict[str, object]:
         "loops": sorted(path.parent.name for path in Path("/sys/block").glob("loop*/loop")),
         "partitions": sorted(path.name for path in Path("/sys/block").glob("loop*/loop*p*")),
         "zswap": ZSWAP.read_text() if ZSWAP.exists() else "",
-        "mounts": sorted(line for line in Path("/proc/mounts").read_text().splitlines() if "loop" in line),
+        "mounts": sorted(m for m in Path("/proc/mounts").read_text().splitlines() if "loop" in m or "swaptrace" in m),
         "instances": sorted(path.name for path in (TRACEFS / "instances").iterdir()),
         "cgroups": sorted(str(path) for root in CGROUPS if root.is_dir() for path in root.glob("swaptrace*")),
     }
@@ -139,6 +139,18 @@ def _fragmented(where: Path) -> Iterator[Path]:
     area.chmod(0o600)
     with swapped_on(area):
         yield area
+
+
+@pytest.fixture
+def small_disk(machine: None, tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MiB."""
+    where = tmp_path / "small"
+    where.mkdir()
+    sh("mount", "-t", "tmpfs", "-o", "size=3m", "swaptrace-test", where)
+    try:
+        yield where
+    finally:
+        settle(lambda: sh("umount", where))
 
 
 @pytest.fixture

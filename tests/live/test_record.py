@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -223,24 +224,106 @@ def children(parent: int) -> list[str]:
 
 def is_tracing(pid: int) -> bool:
     """Whether the recorder ``pid`` records: its events are on (a new instance is on, too, but without events)."""
-    instance = Path(f"/sys/kernel/tracing/instances/swaptrace-{pid}")
-    switches = [instance / "events/block/block_bio_queue/enable", instance / "tracing_on"]
-    return all(switch.exists() and switch.read_text().strip() == "1" for switch in switches)
+    for instance in Path("/sys/kernel/tracing/instances").glob(f"swaptrace-{pid}-*"):
+        switches = [instance / "events/block/block_bio_queue/enable", instance / "tracing_on"]
+        return all(switch.exists() and switch.read_text().strip() == "1" for switch in switches)
+    return False
 
 
-def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "swaptrace", "record", "-o", tmp_path / "killed.parquet"],
-        stdout=subprocess.DEVNULL,
-    )
-    wait_until(lambda: is_tracing(process.pid))
+@pytest.mark.parametrize("backend", ["tracefs", "perf"])
+def test_a_killed_recorder_is_recovered_and_cleaned_up(zram: Path, tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "killed.parquet"
+    line: list[str | Path] = [sys.executable, "-m", "swaptrace", "record", "-o", out, "--backend", backend]
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    wait_until(lambda: is_recording(tmp_path))
+    (raw,) = tmp_path.glob(".killed.parquet.*.raw")
+    refused = swaptrace("record", "--recover", raw, "-o", out)
+    assert refused.returncode == 2
+    assert "still being recorded" in refused.stderr
+    before = swapped_out()
+    subprocess.run(swap_a_little("true"), check=True)
+    swapped = swapped_out() - before
+    assert swapped >= 256
+    time.sleep(0.5)  # the reader looks every 50 ms
     process.kill()
     process.wait()
-    stale = Path(f"/sys/kernel/tracing/instances/swaptrace-{process.pid}")
-    assert stale.exists()
+    wait_until(lambda: "perf" not in running_in(raw))  # it ends with us
+    stale = list(Path("/sys/kernel/tracing/instances").glob(f"swaptrace-{process.pid}-*"))
+    assert len(stale) == (backend == "tracefs")
     done = swaptrace("record", "-o", tmp_path / "next.parquet", "--", *swap_a_little("true"))
     assert done.returncode == 0, done.stderr
-    assert not stale.exists()
+    assert not any(instance.exists() for instance in stale)
+    command = next(text for text in done.stderr.splitlines() if "was not finished" in text).split("swaptrace ", 1)[1]
+    done = swaptrace(*command.split())
+    assert done.returncode == 0, done.stderr
+    trace = Trace(out)
+    assert trace.meta.interrupted
+    assert trace.meta.recorder == backend
+    assert trace.meta.filters
+    rows = columns(trace)
+    kept = int(((rows["kind"] == Kind.SWAP_OUT) & (rows["slot"] > 0)).sum())
+    # What the last, partly filled page of each processor held is lost; a page holds less than a hundred events.
+    assert swapped - 100 * (os.cpu_count() or 1) < kept <= swapped
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.parquet", "next.parquet"]
+
+
+def swapped_out() -> int:
+    vmstat = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    return int(vmstat["pswpout"])
+
+
+def is_recording(folder: Path) -> bool:
+    """Whether a recorder in ``folder`` has begun: its meta.json is the sign."""
+    return any(folder.glob(".*.raw/meta.json"))
+
+
+def running_in(raw: Path) -> list[str]:
+    """Return the names of the programs that name ``raw`` on their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(raw) in (process / "cmdline").read_text():
+                found.append((process / "comm").read_text().strip())
+    return found
+
+
+@pytest.mark.parametrize("backend", ["tracefs", "perf"])
+def test_a_full_disk_ends_the_recording_and_keeps_it(
+    zram: Path, limited: Path, small_disk: Path, tmp_path: Path, backend: str
+) -> None:
+    out = small_disk / "t.parquet"
+    forever = f"while :; do {sys.executable} {WORKLOAD} {PAGES} small {tmp_path / 'witness'}; done"
+    wish: list[str | Path] = [
+        "record",
+        "-o",
+        out,
+        "--owner",
+        "--backend",
+        backend,
+        "--buffer",
+        "1M",
+        "--cgroup",
+        limited,
+    ]
+    done = swaptrace(*wish, "--", "sh", "-c", forever)
+    assert done.returncode == 5, done.stderr
+    assert "the recording stopped" in done.stderr
+    assert "No space left on device" in done.stderr
+    (raw,) = small_disk.iterdir()
+    assert f"--recover {raw}" in done.stderr
+    again = swaptrace("record", "--recover", raw, "-o", out)  # still no room
+    if again.returncode != 0:
+        assert again.returncode == 5, again.stderr
+        assert list(small_disk.iterdir()) == [raw]
+        elsewhere = tmp_path / "t.parquet"
+        again = swaptrace("record", "--recover", raw, "-o", elsewhere)
+        assert again.returncode == 0, again.stderr
+        out = elsewhere
+    trace = Trace(out)
+    assert trace.meta.interrupted
+    assert any("No space left" in note for note in trace.meta.notes)
+    assert int((columns(trace)["slot"] > 0).sum()) > 1000
+    assert not raw.exists()
 
 
 def test_a_refused_setting_leaves_no_instance() -> None:

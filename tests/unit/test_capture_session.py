@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from pydantic import TypeAdapter
 
 from swaptrace.capture import session
 from swaptrace.capture.backends import Backend, Plan, Result, choose
+from swaptrace.capture.recover import recover
+from swaptrace.capture.scratch import abandoned
 from swaptrace.capture.session import record_live
 from swaptrace.ingest import convert as importer
-from swaptrace.model.errors import CapabilityError, InputError, SwaptraceError, UsageError
+from swaptrace.model.errors import CapabilityError, InputError, SwaptraceError, UsageError, WriteError
 from swaptrace.model.meta import SwapDevice, TraceMeta
 
 ZRAM = SwapDevice(0, 253 << 20, "/dev/zram0", "zram", 4096)
@@ -35,9 +38,20 @@ class Recorder:
     def check(self) -> None:
         """Always well."""
 
+    def so_far(self) -> Result:
+        return Result(self.plan.target, "T0", {}, ("block:block_bio_queue",), ("a note",))
+
     def stop(self) -> Result:
         (self.plan.target / "raw.cpu0").write_bytes(b"pages")
-        return Result(self.plan.target, "T0", {"tracefs.cpu0": 3}, ("block:block_bio_queue",), ("a note",))
+        return replace(self.so_far(), lost={"tracefs.cpu0": 3})
+
+
+class FullDisk(Recorder):
+    """Ends early: there is no room."""
+
+    def check(self) -> None:
+        (self.plan.target / "raw.cpu0").write_bytes(b"pages")
+        raise WriteError("the recording stopped.", "No space left on device.")
 
 
 @pytest.fixture
@@ -57,9 +71,9 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None
     def install(failure: BaseException | None = None) -> list[Any]:
         calls: list[Any] = []
 
-        def convert(inputs: list[Path], out: Path, *, base: TraceMeta, progress: object) -> TraceMeta:
+        def convert(inputs: list[Path], out: Path, *, base: TraceMeta, progress: object, whole: bool) -> TraceMeta:
             kept = TypeAdapter(TraceMeta).validate_json((inputs[0] / "meta.json").read_bytes())
-            calls.append((sorted(path.name for path in inputs[0].iterdir()), base, kept))
+            calls.append((sorted(path.name for path in inputs[0].iterdir()), base, kept, whole))
             if failure is not None:
                 raise failure
             return base
@@ -73,8 +87,9 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None
 def test_the_header_says_what_was_recorded(machine: Any, converted: Any, tmp_path: Path) -> None:
     calls = converted()
     meta = record_live(tmp_path / "t.parquet", command=["sh", "-c", "exit 3"])
-    ((files, base, kept),) = calls
+    ((files, base, kept, whole),) = calls
     assert files == ["meta.json", "raw.cpu0"]
+    assert whole
     assert kept == base == meta
     assert (meta.recorder, meta.tier, meta.lost) == ("tracefs", "T0", {"tracefs.cpu0": 3})
     assert meta.command == "sh -c 'exit 3'"
@@ -91,7 +106,7 @@ def test_a_failed_conversion_keeps_the_raw_recording_and_says_how(machine: Any, 
         record_live(tmp_path / "t.parquet", command=["true"])
     (raw,) = tmp_path.iterdir()
     assert (raw / "raw.cpu0").exists()
-    assert f"swaptrace record {raw} -o {tmp_path / 't.parquet'}" in caught.value.next_step
+    assert f"swaptrace record --recover {raw} -o {tmp_path / 't.parquet'}" in caught.value.next_step
 
 
 def test_a_bug_in_the_conversion_keeps_it_too(machine: Any, converted: Any, tmp_path: Path) -> None:
@@ -109,6 +124,36 @@ def test_ctrl_c_during_the_conversion_keeps_it_too(machine: Any, converted: Any,
         record_live(tmp_path / "t.parquet", command=["true"])
     assert caught.value.exit_code == 128 + signal.SIGINT
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_keeps_what_was_recorded_and_it_is_recovered(
+    machine: Any, converted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = converted()
+    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, FullDisk))
+    with pytest.raises(WriteError, match="stopped") as caught:
+        record_live(tmp_path / "t.parquet", command=["sleep", "60"])
+    (raw,) = tmp_path.iterdir()
+    assert f"swaptrace record --recover {raw}" in caught.value.next_step
+    assert [left.path for left in abandoned(tmp_path)] == [raw]
+    meta = recover(raw, tmp_path / "t.parquet")
+    assert meta.interrupted
+    assert "the recording ended early: the recording stopped. No space left on device." in meta.notes
+    assert calls[0][3] is False
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorder_that_does_not_start_leaves_nothing(
+    machine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(plan: Plan) -> Any:
+        raise CapabilityError("no such event.")
+
+    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, refuse))
+    with pytest.raises(CapabilityError) as caught:
+        record_live(tmp_path / "t.parquet", command=["true"])
+    assert caught.value.next_step == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_idle_recording_leaves_nothing(machine: list[dict[str, int]], converted: Any, tmp_path: Path) -> None:
