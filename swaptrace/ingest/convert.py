@@ -130,6 +130,8 @@ def _from_events(
         capabilities = {Capability.SLOT: slots} if built.seen["slots"] else {}
         if built.seen["owners"]:
             capabilities[Capability.OWNER] = Sight.INFERRED
+        if built.seen["frees"]:
+            capabilities[Capability.FREE] = Sight.OBSERVED if _only_zram(known) else Sight.INFERRED
         meta = dataclasses.replace(header, capabilities=capabilities, cpus=header.cpus or top_cpu + 1)
         return writer.finish(_complete(meta, findings, known))
 
@@ -157,6 +159,10 @@ def _settle(devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]) ->
     if len(devices) == len(guessed) == 1:
         return (dataclasses.replace(devices[0], dev=guessed[0].dev),), devices[0].kind != "zram"
     return guessed, True
+
+
+def _only_zram(devices: Sequence[SwapDevice]) -> bool:
+    return all(device.kind == "zram" for device in devices)
 
 
 def _explain(

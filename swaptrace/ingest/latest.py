@@ -30,7 +30,8 @@ class Latest(Tasks):
         write, read, fault = (kind == k for k in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.FAULT))
         self.access = read | (self.item == Item.SWPIN_ZERO) | (self.item == Item.ZSWPIN)
         self.alloc = kind == RawKind.PAGE_ALLOC
-        self.other = (kind == RawKind.BIO_DISCARD) | (kind >= RawKind.EXEC)  # EXEC, EXIT, LOST
+        self.handle_alloc = kind == RawKind.HANDLE_ALLOC
+        self.other = (kind == RawKind.BIO_DISCARD) | ((kind >= RawKind.EXEC) & (kind <= RawKind.LOST))
         self._bio = write | read
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)

@@ -11,6 +11,7 @@ Every source (perf.data, text, ring-buffer pages) is decoded into :class:`RawChu
 | MAJOR_FAULT | address (0: unknown) | | | |
 | PAGE_ALLOC | pfn | | order | |
 | MEMCG_EVENT | vm_event_item number | | val (pages) | memory cgroup id |
+| HANDLE_ALLOC, HANDLE_FREE | handle | | | |
 | EXEC, EXIT | | | | |
 | LOST | lost events | | | |
 """
@@ -44,6 +45,8 @@ class RawKind(IntEnum):
     EXEC = 8
     EXIT = 9
     LOST = 10
+    HANDLE_ALLOC = 11  # kmem:kmem_cache_alloc, kmem_cache_free called by zsmalloc or zram
+    HANDLE_FREE = 12
 
 
 FIELDS: dict[str, str] = {

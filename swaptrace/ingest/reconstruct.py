@@ -28,6 +28,10 @@ memcg event.
 * PAGE_ALLOC, with a current fault: the first one since the fault sets the owner of its pfn to (page of the fault,
   tgid); another one forgets the owner of its pfn. A readahead BIO_READ forgets the owner of that first pfn: it is
   unclear which of the pages read is whose. WRITE_FOLIO of a pfn with an owner has its va and owner_tgid, inferred.
+* HANDLE_ALLOC and HANDLE_FREE: a WRITE_FOLIO with a bio of as many pages as the task allocated handles since that bio,
+  handles of which nothing more was seen until now, makes the i-th of them stand for slot + i. A HANDLE_FREE of a handle
+  that stands for a slot: a row ``slot_free``, cause zs_handle. After a HANDLE_FREE or HANDLE_ALLOC, of any task, the
+  handle stands for nothing. (A page that one word fills is stored without a handle.)
 * BIO_DISCARD: one row ``discard`` per slot. EXEC, EXIT, LOST: one row each.
 * A folio of 2**order pages is that many rows, with ``sub``; slot and pfn count up from the bio's and the event's; va
   from the address rounded down to the folio's size.
@@ -45,6 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap, folio_pages
+from swaptrace.ingest.handles import HandleSlots, stores
 from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.memcg_items import Item, ItemCodes
 from swaptrace.ingest.owners import PageOwners
@@ -87,11 +92,20 @@ class _Placed:
         )
 
 
+@dataclass(frozen=True)
+class _Frees:
+    """Released slots: the index of the event, device and slot."""
+
+    at: Array
+    device: Array
+    slot: Array
+
+
 class Reconstruction:
     """Feed raw events in time order; take rows in NumPy form, sorted by time, as far as they are decided.
 
     ``faults``: the recording has FAULT events at all; ``inferred``: the devices were guessed, so every slot is marked.
-    ``seen`` counts the rows that have a slot and those that have an owner.
+    ``seen`` counts the rows that have a slot, those that have an owner, and frees.
     """
 
     def __init__(
@@ -109,10 +123,11 @@ class Reconstruction:
         self._no_fault = Cause.NOFAULT if faults else Cause.NONE
         self._inferred = inferred
         self._owners = PageOwners()
+        self._handles = HandleSlots()
         self._next_seq = 0
         self._carry = self._place(empty())
         self._held = Rows.none()
-        self.seen = {"slots": 0, "owners": 0}
+        self.seen = {"slots": 0, "owners": 0, "frees": 0}
 
     def feed(self, chunk: RawChunk) -> Rows:
         """Take the next events; return the rows that are decided now."""
@@ -141,10 +156,13 @@ class Reconstruction:
         waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
         backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.open[find.order]))
 
-        rows = self._rows(find, x, fresh, outs, bios, backs)
+        stored = stores(find, x.events, outs, bios, x.pages[find.order[np.maximum(bios, 0)]], waits)
+        frees = self._frees(find, x, fresh, outs, bios, stored)
+        rows = self._rows(find, x, fresh, outs, bios, backs, frees)
         waiting = np.zeros(len(x.seq), np.bool_)
         waiting[find.order[waits]] = True
         kept, reigning = find.live()
+        kept[stored[3]] = True
         carry = _Placed(x.events, x.seq, x.device, x.slot, x.pages, waiting | reigning)
         self._carry = carry.take(kept | reigning | waiting)
         return self._release(rows)
@@ -181,7 +199,9 @@ class Reconstruction:
         good &= ts[outs] - ts[np.maximum(bio, 0)] <= PAIR_NS
         return np.where(good, bio, -1)
 
-    def _rows(self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array) -> Rows:
+    def _rows(
+        self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array, frees: _Frees
+    ) -> Rows:
         mine = fresh[outs]
         outs, bios = outs[mine], bios[mine]
         ins = np.flatnonzero(find.access & fresh)
@@ -189,6 +209,7 @@ class Reconstruction:
         emit = np.zeros(len(x.seq), np.bool_)
         for part in (outs, ins, backs, others):
             emit[find.order[part]] = True
+        emit[frees.at] = True
         rank = np.cumsum(emit) - 1
         rows = Rows.of(x.events, x.seq, np.flatnonzero(emit))
         self._outs(rows, rank, find, x, outs, bios, *self._owner(find, x, fresh, ins, outs))
@@ -198,6 +219,8 @@ class Reconstruction:
         rows.fill(at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where])
         self._locate(rows, at, where, x)
         self._others(rows, rank, find.order[others], x)
+        rows.fill(rank[frees.at], kind=Kind.SLOT_FREE, cause=Cause.ZS_HANDLE)
+        self._place_rows(rows, rank[frees.at], frees.device, frees.slot)
         return rows.expand()
 
     def _outs(
@@ -272,17 +295,44 @@ class Reconstruction:
         """Give rows the place and the size of their bios."""
         if not len(at):
             return
-        which = x.device[bio]
-        rows.fill(
-            at,
-            dev=self._slots.devs[which],
-            swap_type=self._slots.types[which],
-            slot=x.slot[bio],
-            pages=x.pages[bio],
-        )
+        rows.fill(at, pages=x.pages[bio])
+        self._place_rows(rows, at, x.device[bio], x.slot[bio])
+
+    def _place_rows(self, rows: Rows, at: Array, device: Array, slot: Array) -> None:
+        if not len(at):
+            return
+        rows.fill(at, dev=self._slots.devs[device], swap_type=self._slots.types[device], slot=slot)
         if self._inferred:
             rows.flag(at, Confidence.SLOT)
         self.seen["slots"] += len(at)
+
+    def _frees(
+        self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, stored: tuple[Array, ...]
+    ) -> _Frees:
+        """Tell the map of handles what was stored and released, and return the frees of slots that this shows."""
+        e = x.events
+        original = np.zeros(len(fresh), np.bool_)
+        original[find.order[fresh]] = True
+        freed = np.flatnonzero((e.kind == RawKind.HANDLE_FREE) & original)
+        taken = np.flatnonzero((e.kind == RawKind.HANDLE_ALLOC) & original)
+        index, which, page, _ = stored
+        if not len(freed) and not len(taken) and not len(index):
+            return _Frees(freed, freed, freed)
+        bio = find.order[bios[which]]
+        cleared = np.concatenate([freed, taken])
+        none = np.full(len(cleared), -1, np.int64)
+        device, slot = self._handles.resolve(
+            e.value[np.concatenate([index, cleared])],
+            np.concatenate([find.order[outs[which]], cleared]),
+            np.concatenate([x.device[bio], none]),
+            np.concatenate([x.slot[bio] + page, none]),
+            e.value[freed],
+            freed,
+        )
+        known = device >= 0
+        self._findings.skip("frees of compressed pages whose slot was not seen", int((~known).sum()))
+        self.seen["frees"] += int(known.sum())
+        return _Frees(freed[known], device[known], slot[known])
 
     def _owner(self, find: Latest, x: _Placed, fresh: Array, ins: Array, outs: Array) -> tuple[Array, Array]:
         """Tell the map of page frames what was allocated, and ask it for the owners of ``outs``."""

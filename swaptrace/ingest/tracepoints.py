@@ -93,6 +93,14 @@ def _memcg(read: Read) -> Payload:
     return Payload(RawKind.MEMCG_EVENT, read("item", 0), count=read("val", 0), extra=read("id", 0))
 
 
+def _handle_alloc(read: Read) -> Payload:
+    return Payload(RawKind.HANDLE_ALLOC, read("ptr", 0))
+
+
+def _handle_free(read: Read) -> Payload:
+    return Payload(RawKind.HANDLE_FREE, read("ptr", 0))
+
+
 def _exec(_: Read) -> Payload:
     return Payload(RawKind.EXEC)
 
@@ -110,6 +118,10 @@ PAYLOADS: dict[str, tuple[tuple[str, ...], Callable[[Read], Payload]]] = {
     "page_fault_kernel": (("address", "error_code"), _fault),
     "mm_page_alloc": (("pfn", "order", "migratetype"), _alloc),
     "count_memcg_events": (("id", "item", "val"), _memcg),
+    # Recorded under a filter on the caller (capture/probes.py). Objects of other slabs in an unfiltered recording are
+    # harmless: they are not allocated one per page between a bio and its write_folio.
+    "kmem_cache_alloc": (("ptr",), _handle_alloc),
+    "kmem_cache_free": (("ptr",), _handle_free),
     "sched_process_exec": ((), _exec),
     "sched_process_exit": ((), _exit),
 }

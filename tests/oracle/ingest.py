@@ -25,12 +25,14 @@ class Task:
     item: tuple[str, int] | None = None  # (name, memcg)
     announced: bool = False
     memcg: int = 0
+    handles: list[int] = field(default_factory=list)  # allocated since the pending bio, and still held
 
 
 @dataclass
 class State:
     tasks: dict[int, Task] = field(default_factory=dict)
     owners: dict[int, tuple[int, int]] = field(default_factory=dict)
+    handles: dict[int, Row] = field(default_factory=dict)
     out: list[list[Row]] = field(default_factory=list)  # the rows of each event; [] until a bio is decided
 
 
@@ -94,6 +96,7 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
             else:
                 give_up(state, task)
                 task.pending = (len(state.out) - 1, e, row)
+                task.handles = []
                 task.item = (*task.item, "before") if task.item else None  # type: ignore[assignment]
     elif kind == RawKind.WRITE_FOLIO:
         here += swap_out(state, task, e, base, devices)
@@ -105,6 +108,14 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
             state.owners[e["value"]] = (task.fault["value"] >> 12 << 12, e["tgid"])
         elif task.fault is not None:
             state.owners.pop(e["value"], None)
+    elif kind in (RawKind.HANDLE_ALLOC, RawKind.HANDLE_FREE):
+        place = state.handles.pop(e["value"], None)
+        for other in state.tasks.values():
+            other.handles = [handle for handle in other.handles if handle != e["value"]]
+        if kind == RawKind.HANDLE_ALLOC and task.pending is not None:
+            task.handles.append(e["value"])
+        if kind == RawKind.HANDLE_FREE and place is not None:
+            here.append({**base, "kind": "slot_free", "cause": "zs_handle", **place})
     elif kind == RawKind.EXEC:
         here.append({**base, "kind": "proc_exec"})
     elif kind == RawKind.EXIT:
@@ -143,6 +154,10 @@ def swap_out(state: State, task: Task, e: Event, base: Row, devices: Sequence[De
         bio = task.pending[1]
         row.update(locate(bio, devices) or {}, backend="disk")
         pages = pages_of(bio)
+        if len(task.handles) == pages:
+            for sub, handle in enumerate(task.handles):
+                place = {name: row[name] for name in ("dev", "swap_type", "slot")}
+                state.handles[handle] = {**place, "slot": place["slot"] + sub}
         task.pending = None
     give_up(state, task)
     task.item, task.announced, task.memcg = None, False, 0

@@ -45,8 +45,13 @@ event = st.one_of(
 write = st.just({"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80, "count": 8})
 item = st.sampled_from([3, 6, 8, 9]).map(lambda n: {"kind": RawKind.MEMCG_EVENT, "value": n, "count": 1, "extra": n})
 out = st.just({"kind": RawKind.WRITE_FOLIO, "value": 1})
+handle = st.tuples(
+    st.sampled_from([RawKind.HANDLE_ALLOC, RawKind.HANDLE_ALLOC, RawKind.HANDLE_FREE]), st.integers(1, 3)
+).map(lambda t: {"kind": t[0], "value": (1 << 63) + t[1]})
 # Bios, items and write_folio decide together, so they come often, and most often in the same task.
-streams = st.lists(st.tuples(st.one_of(event, write, item, out), step, st.sampled_from([1, 1, 1, 2, 3])), max_size=40)
+streams = st.lists(
+    st.tuples(st.one_of(event, write, item, out, handle), step, st.sampled_from([1, 1, 1, 2, 3])), max_size=40
+)
 
 
 def complete(stream: list[tuple[dict[str, int], int, int]]) -> list[dict[str, int]]:
@@ -98,6 +103,61 @@ def test_equals_the_oracle(stream: list[tuple[dict[str, int], int, int]], cuts: 
     events = complete(stream)
     expected = [null_free(row) for row in reconstruct(events, ORACLE_DEVICES, ITEMS, faults)]
     assert [null_free(row) for row in vectorised(events, cuts, faults)] == expected
+
+
+# A store on zram, in one task: bio, handle, write_folio; sometimes the allocation is repeated, the page is one word, or
+# the folio is large.
+store = st.sampled_from(
+    [
+        ["write", "alloc", "out"],
+        ["write", "alloc", "out"],
+        ["write", "alloc", "free", "alloc", "out"],
+        ["write", "out"],
+        ["free"],
+        ["free"],
+        ["large", "alloc", "alloc", "alloc", "alloc", "out"],
+        ["large", "alloc", "out"],
+        ["write", "alloc", "exit"],
+        ["write", "alloc", "write", "out"],
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(store, st.integers(1, 3), st.integers(0, 9), st.integers(1, 3)), max_size=12),
+    st.permutations(range(60)),
+    st.lists(st.integers(0, 60), max_size=6),
+)
+def test_handles_equal_the_oracle(
+    wishes: list[tuple[list[str], int, int, int]], mix: list[int], cuts: list[int]
+) -> None:
+    queues: dict[int, list[dict[str, int]]] = {}
+    for words, tid, slot, handle_number in wishes:
+        for i, word in enumerate(words):
+            queues.setdefault(tid, []).append(
+                {
+                    "write": {"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80 + 8 * slot, "count": 8},
+                    "large": {"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 256, "count": 32},
+                    "alloc": {"kind": RawKind.HANDLE_ALLOC, "value": (1 << 63) + (handle_number + i) % 6},
+                    "free": {"kind": RawKind.HANDLE_FREE, "value": (1 << 63) + (handle_number + 1) % 6},
+                    "out": {"kind": RawKind.WRITE_FOLIO, "value": 5},
+                    "exit": {"kind": RawKind.EXIT},
+                }[word]
+                | {"tid": tid}
+            )
+    stream = []
+    for number in mix:  # the tasks take turns
+        tids = sorted(queues)
+        if tids:
+            tid = tids[number % len(tids)]
+            stream.append((queues[tid].pop(0), 1, tid))
+            if not queues[tid]:
+                del queues[tid]
+    events = complete(stream)
+    expected = [null_free(row) for row in reconstruct(events, ORACLE_DEVICES, ITEMS, False)]
+    assert [null_free(row) for row in vectorised(events, cuts, False)] == expected
+    assert [null_free(row) for row in vectorised(events, list(range(len(events))), False)] == expected
 
 
 @settings(max_examples=100, deadline=None)
