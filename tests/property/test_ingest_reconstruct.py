@@ -133,24 +133,22 @@ def test_handles_equal_the_oracle(
     wishes: list[tuple[list[str], int, int, int]], mix: list[int], cuts: list[int]
 ) -> None:
     queues: dict[int, list[dict[str, int]]] = {}
-    for words, tid, slot, handle_number in wishes:
+    for words, tid, slot, number in wishes:
         for i, word in enumerate(words):
-            queues.setdefault(tid, []).append(
-                {
-                    "write": {"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80 + 8 * slot, "count": 8},
-                    "large": {"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 256, "count": 32},
-                    "alloc": {"kind": RawKind.HANDLE_ALLOC, "value": (1 << 63) + (handle_number + i) % 6},
-                    "free": {"kind": RawKind.HANDLE_FREE, "value": (1 << 63) + (handle_number + 1) % 6},
-                    "out": {"kind": RawKind.WRITE_FOLIO, "value": 5},
-                    "exit": {"kind": RawKind.EXIT},
-                }[word]
-                | {"tid": tid}
-            )
+            fields: dict[str, dict[str, int]] = {
+                "write": {"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80 + 8 * slot, "count": 8},
+                "large": {"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 256, "count": 32},
+                "alloc": {"kind": RawKind.HANDLE_ALLOC, "value": (1 << 63) + number + words[:i].count("alloc")},
+                "free": {"kind": RawKind.HANDLE_FREE, "value": (1 << 63) + number},
+                "out": {"kind": RawKind.WRITE_FOLIO, "value": 5},
+                "exit": {"kind": RawKind.EXIT},
+            }
+            queues.setdefault(tid, []).append({**fields[word], "tid": tid})
     stream = []
-    for number in mix:  # the tasks take turns
+    for turn in mix:  # the tasks take turns
         tids = sorted(queues)
         if tids:
-            tid = tids[number % len(tids)]
+            tid = tids[turn % len(tids)]
             stream.append((queues[tid].pop(0), 1, tid))
             if not queues[tid]:
                 del queues[tid]
