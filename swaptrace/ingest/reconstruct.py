@@ -330,7 +330,7 @@ class Reconstruction:
             freed,
         )
         known = device >= 0
-        self._findings.skip("frees of compressed pages whose slot was not seen", int((~known).sum()))
+        self._findings.skip("objects of zsmalloc freed that hold no page stored while recording", int((~known).sum()))
         self.seen["frees"] += int(known.sum())
         return _Frees(freed[known], device[known], slot[known])
 

@@ -25,6 +25,7 @@ _ALLOC = rf"pfn={_N}(?: .*?)? order={_N}(?: .*?)? migratetype={_N}"
 _MEMCG = rf"id={_N}(?: \(\d+\))? item={_N}(?: \(\d+\))? val={_N}"
 # The last 60 bits: more than a pointer needs, and a number that fits. Hashed or not, it tells objects apart.
 _POINTER = r"ptr=(?:0x)?[0-9a-fA-F]*?([0-9a-fA-F]{1,15})(?: |$)"
+_HANDLE = rf"{_POINTER}(?:.*? )??bytes_req=([1-8])(?: |$)"  # larger objects are no handles
 _OPERATIONS = {"W": int(RawKind.BIO_WRITE), "R": int(RawKind.BIO_READ), "D": int(RawKind.BIO_DISCARD)}
 
 
@@ -58,8 +59,8 @@ class TextDecoder:
             "page_fault_kernel": self._fault,
             "mm_page_alloc": self._alloc,
             "count_memcg_events": self._memcg,
-            "kmem_cache_alloc": partial(self._handle, kind=RawKind.HANDLE_ALLOC),
-            "kmem_cache_free": partial(self._handle, kind=RawKind.HANDLE_FREE),
+            "kmem_cache_alloc": partial(self._handle, kind=RawKind.HANDLE_ALLOC, pattern=_HANDLE),
+            "kmem_cache_free": partial(self._handle, kind=RawKind.HANDLE_FREE, pattern=_POINTER),
             "sched_process_exec": partial(self._plain, kind=RawKind.EXEC),
             "sched_process_exit": partial(self._plain, kind=RawKind.EXIT),
         }
@@ -154,10 +155,11 @@ class TextDecoder:
         }
         return f.with_columns(kind=pl.lit(int(RawKind.MEMCG_EVENT)), **columns).drop("i", "item", "v")
 
-    def _handle(self, frame: pl.DataFrame, kind: RawKind) -> pl.DataFrame:
-        f = self._groups(frame, _POINTER, ["p"])
+    def _handle(self, frame: pl.DataFrame, kind: RawKind, pattern: str) -> pl.DataFrame:
+        names = ["p", "size"] if pattern == _HANDLE else ["p"]
+        f = self._groups(frame, pattern, names)
         pointer = pl.col("p").str.to_integer(base=16, strict=False)
-        return f.with_columns(kind=pl.lit(int(kind)), value=pointer).drop("p")
+        return f.with_columns(kind=pl.lit(int(kind)), value=pointer).drop(names)
 
 
 def _unsigned(values: pl.Series, dtype: Any) -> NDArray[Any]:

@@ -20,6 +20,7 @@ Read = Callable[[str, int], Array]  # (field name, bytes: 0 for the whole field)
 
 _FIELD = re.compile(r"field:\s*(.*?)(\w+)(\[\d*\])?;\s*offset:(\d+);\s*size:(\d+);")
 _MIGRATE_MOVABLE = 1  # enum migratetype, mmzone.h: user pages; the page tables and slabs of a fault are not
+_HANDLE_BYTES = 8  # ZS_HANDLE_SIZE, an unsigned long; zs_malloc also allocates zspages
 _RECLAIM_WB_ANON = 1  # include/trace/events/vmscan.h; old kernels write file pages through the same event
 
 
@@ -94,7 +95,7 @@ def _memcg(read: Read) -> Payload:
 
 
 def _handle_alloc(read: Read) -> Payload:
-    return Payload(RawKind.HANDLE_ALLOC, read("ptr", 0))
+    return Payload(RawKind.HANDLE_ALLOC, read("ptr", 0), keep=read("bytes_req", 0) <= _HANDLE_BYTES)
 
 
 def _handle_free(read: Read) -> Payload:
@@ -120,7 +121,7 @@ PAYLOADS: dict[str, tuple[tuple[str, ...], Callable[[Read], Payload]]] = {
     "count_memcg_events": (("id", "item", "val"), _memcg),
     # Recorded under a filter on the caller (capture/probes.py). Objects of other slabs in an unfiltered recording are
     # harmless: they are not allocated one per page between a bio and its write_folio.
-    "kmem_cache_alloc": (("ptr",), _handle_alloc),
+    "kmem_cache_alloc": (("ptr", "bytes_req"), _handle_alloc),
     "kmem_cache_free": (("ptr",), _handle_free),
     "sched_process_exec": ((), _exec),
     "sched_process_exit": ((), _exit),

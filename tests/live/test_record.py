@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from swaptrace.capture.tracefs import Instance, find_tracefs
 from swaptrace.model.errors import CapabilityError
 from swaptrace.model.events import Backend, Kind
+from swaptrace.model.meta import Capability, Sight
 from swaptrace.model.trace import Trace
 
 pytestmark = pytest.mark.live
@@ -125,6 +126,26 @@ def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path)
         wrong += last.get(address, slot) != slot
     assert wrong == 0
     assert known > 0.9 * len(held[held[:, 3] == 0])
+    assert_frees(trace, rows, held)
+
+
+def assert_frees(trace: Trace, rows: dict[str, NDArray[Any]], held: NDArray[np.int64]) -> None:
+    """Every write of a slot is followed by its free before the next one, and what is held at the end is not free."""
+    assert trace.meta.sight(Capability.FREE) is Sight.OBSERVED
+    assert not any("zsmalloc" in reason for reason in trace.meta.skipped)
+    live: set[int] = set()
+    freed = 0
+    at_the_end = set(held[held[:, 3] == 0][:, 2].tolist())
+    for kind, slot in zip(rows["kind"].tolist(), rows["slot"].tolist(), strict=True):
+        if kind == Kind.SWAP_OUT and slot >= 0:
+            assert slot not in live
+            live.add(slot)
+        elif kind == Kind.SLOT_FREE:
+            live.remove(slot)
+            freed += 1
+    assert freed > PAGES // 2
+    print(f"{freed} frees; {len(live)} slots live at the end of the recording, {len(at_the_end)} before the exit")
+    assert len(live) < 100  # the workload has ended; its parent shell and the recorder may have pages of their own
 
 
 def test_huge_pages(zram: Path, limited: Path, tmp_path: Path) -> None:
