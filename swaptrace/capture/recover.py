@@ -8,9 +8,10 @@ from pathlib import Path
 
 from swaptrace.capture.host import start_time
 from swaptrace.capture.scratch import Scratch, open_scratch
+from swaptrace.capture.sidecars import build_sidecars, remove_sidecars
 from swaptrace.capture.workload import terminations_interrupt
 from swaptrace.model.errors import SwaptraceError, UsageError, WriteError
-from swaptrace.model.meta import TraceMeta
+from swaptrace.model.meta import Sidecar, TraceMeta
 
 __all__ = ["finish", "recover"]
 
@@ -53,9 +54,14 @@ def finish(
     from swaptrace.ingest.convert import convert
 
     again = f"The raw recording is kept. Convert it with: {scratch.recovery}"
+    sidecars: tuple[Sidecar, ...] = ()
+    done = False
     try:
         with terminations_interrupt():
-            meta = convert([scratch.data], out, base=scratch.meta, progress=progress, whole=whole)
+            sidecars = build_sidecars(scratch.path, out)
+            base = dataclasses.replace(scratch.meta, sidecars=sidecars)
+            meta = convert([scratch.data], out, base=base, progress=progress, whole=whole)
+            done = True
     except SwaptraceError as error:
         scratch.keep()
         error.next_step = again + (" (choose a place with room)" if isinstance(error, WriteError) else "")
@@ -67,6 +73,9 @@ def finish(
         scratch.keep()
         what = f"the recording was made, but not converted: {type(error).__name__}: {error}"
         raise _ConversionError(what, "This is a bug in swaptrace, not in your machine.", again) from error
+    finally:
+        if not done:
+            remove_sidecars(sidecars, out)
     scratch.remove()
     return meta
 

@@ -11,11 +11,14 @@ from swaptrace.capture.backends import Backend, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
 from swaptrace.capture.recover import finish
 from swaptrace.capture.scratch import Scratch, open_scratch
+from swaptrace.capture.settings import memory_stat, swap_settings
+from swaptrace.capture.sidecars import keep_snapshot
+from swaptrace.capture.snapshot import take
 from swaptrace.capture.swaps import read_swaps
 from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
 from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run, terminations_interrupt
 from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, WriteError
-from swaptrace.model.meta import SwapDevice, TraceMeta
+from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
 
 __all__ = ["buffer_default_kib", "record_live", "swap_areas"]
 
@@ -31,6 +34,7 @@ def record_live(
     backend: str = "auto",
     buffer_kb: int | None = None,
     owner: bool = False,
+    snapshot: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> TraceMeta:
     """Record every swap event of this machine into the trace ``out``, and return its header.
@@ -39,8 +43,8 @@ def record_live(
     (SIGINT, SIGTERM or SIGHUP). A recording that was cut short is kept, with ``interrupted`` set. ``command``
     runs in the memory cgroup ``cgroup``; the events of the whole machine are recorded all the same, because
     the slots of a swap area are shared by all and most events carry no cgroup. ``buffer_kb`` is per CPU;
-    ``owner`` adds the events that tell whose page it is (more events; tier T1). ``progress(done, total)``
-    follows the conversion.
+    ``owner`` adds the events that tell whose page it is (more events; tier T1). With ``snapshot``, what is swapped
+    out at the start and at the end is kept beside the trace. ``progress(done, total)`` follows the conversion.
 
     Errors: :class:`InputError` (nothing was swapped), :class:`CapabilityError` (no swap area, no such event),
     :class:`PermissionDenied`,
@@ -51,13 +55,16 @@ def record_live(
     if job.cgroup is not None and not os.access(job.cgroup.path / "cgroup.procs", os.W_OK):
         where = job.cgroup.path / "cgroup.procs"
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
+    if snapshot:
+        import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
+
     devices, notes = swap_areas()
     chosen = choose(backend)
     scratch = Scratch.make(out)
     try:
         plan = Plan(scratch.path, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
         with terminations_interrupt():
-            scratch = _record(plan, chosen, job, notes, scratch)
+            scratch = _record(plan, chosen, job, notes, scratch, snapshot)
     except BaseException as error:
         _keep_or_remove(scratch, error)
         raise
@@ -93,19 +100,49 @@ def buffer_default_kib() -> int:
     return max(1024, min(_BUFFER_KIB, memory_kib() // 16 // (os.cpu_count() or 1)))
 
 
-def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...], scratch: Scratch) -> Scratch:
-    start = dataclasses.replace(describe(plan.devices, job.command), recorder=backend.name, sources=(backend.name,))
+def _record(
+    plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...], scratch: Scratch, snapshot: bool
+) -> Scratch:
+    start = dataclasses.replace(
+        describe(plan.devices, job.command),
+        recorder=backend.name,
+        sources=(backend.name,),
+        settings=swap_settings(plan.devices),
+        memcg_before=memory_stat(job.cgroup.path) if job.cgroup else {},
+    )
     with StopSignals() as stop, backend.start(plan) as recorder:
         before = event_counters(read_vmstat())
         begun = recorder.so_far()
         meta = _with_result(dataclasses.replace(start, vmstat_before=before), begun, notes)
         scratch = scratch.save("running", meta, begun.input)
+        if snapshot:
+            meta = _snapshot("start", meta, plan)
+            scratch = scratch.save("running", meta, begun.input)
         ending = run(job, stop, recorder.check)
+        if snapshot:
+            meta = _snapshot("stop", meta, plan)
         after = event_counters(read_vmstat())
         result = recorder.stop()
-    remarks = (*notes, *result.notes, *_remarks(plan, job.cgroup, ending))
-    meta = dataclasses.replace(meta, lost=result.lost, vmstat_after=after, interrupted=ending.interrupted)
+    remarks = (*meta.notes, *_remarks(plan, job.cgroup, ending))
+    meta = dataclasses.replace(
+        meta,
+        lost=result.lost,
+        vmstat_after=after,
+        memcg_after=memory_stat(job.cgroup.path) if job.cgroup else {},
+        interrupted=ending.interrupted,
+    )
     return scratch.save("converting", dataclasses.replace(meta, notes=remarks))
+
+
+def _snapshot(when: str, meta: TraceMeta, plan: Plan) -> TraceMeta:
+    """Keep what is swapped out now, and say in the header how far it was seen: after the recorder was started, so that
+    nothing moves unseen between the two."""
+    found = take(when, plan.devices)
+    keep_snapshot(found, plan.target, when)
+    capabilities = dict(meta.capabilities)
+    if when == "start":
+        capabilities[Capability.SNAPSHOT] = Sight.OBSERVED if found.complete else Sight.INFERRED
+    return dataclasses.replace(meta, capabilities=capabilities, notes=(*meta.notes, *found.notes))
 
 
 def _with_result(meta: TraceMeta, result: Result, notes: tuple[str, ...]) -> TraceMeta:

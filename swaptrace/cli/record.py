@@ -78,6 +78,9 @@ def record(
     backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
     buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
     owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot/--no-snapshot", help="Also keep what is on swap at the start and at the end.")
+    ] = True,
     form: Annotated[str, typer.Option("--from", help="Format of FILE.")] = "auto",
     device: Annotated[list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")] = None,
     vmstat: Annotated[
@@ -140,6 +143,7 @@ def record(
                 backend=backend,
                 buffer_kb=kib,
                 owner=owner,
+                snapshot=snapshot,
                 progress=progress,
             )
     typer.echo("\n".join(_summary(output, meta)))

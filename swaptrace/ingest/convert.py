@@ -127,7 +127,9 @@ def _from_events(
         _require(int(counts[list(_SWAP)].sum()), source.name, findings)
         _explain(findings, known, inferred, head, header)
         slots = Sight.INFERRED if inferred else Sight.OBSERVED
-        capabilities = {Capability.SLOT: slots} if built.seen["slots"] else {}
+        capabilities = dict(header.capabilities)  # of the recorder: what no event shows
+        if built.seen["slots"]:
+            capabilities[Capability.SLOT] = slots
         if built.seen["owners"]:
             capabilities[Capability.OWNER] = Sight.INFERRED
         if built.seen["frees"]:
