@@ -13,6 +13,7 @@ from swaptrace.capture.backends import Plan, Result, tier_of
 from swaptrace.capture.probes import Tracepoint, select
 from swaptrace.capture.tracefs import copy_formats, find_tracefs, has_event
 from swaptrace.model.errors import CapabilityError, PermissionDenied, SwaptraceError, WriteError
+from swaptrace.model.meta import SwapDevice
 
 __all__ = ["PerfRecorder", "perf_arguments", "problem"]
 
@@ -93,6 +94,10 @@ class PerfRecorder:
     def so_far(self) -> Result:
         """Return what is recorded where; the importer reads lost events from the file."""
         return Result(self._data, tier_of(self._plan), {}, tuple(str(event) for event in self._events), self._notes)
+
+    def widen(self, devices: Sequence[SwapDevice]) -> bool:
+        """Return False unless the disks are recorded already: perf does not change its filters while it runs."""
+        return {d.dev for d in devices} <= {d.dev for d in self._plan.devices}
 
     def check(self) -> None:
         """Raise if perf ended: :class:`WriteError` where that is for want of room."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -15,6 +16,7 @@ from swaptrace.capture.splice import CpuReader
 from swaptrace.capture.tasks import TaskNames
 from swaptrace.capture.tracefs import Instance, copy_formats, denied, find_tracefs, has_event, page_bytes, remove_stale
 from swaptrace.model.errors import SwaptraceError, WriteError
+from swaptrace.model.meta import SwapDevice
 
 __all__ = ["RawRecorder", "problem"]
 
@@ -76,6 +78,16 @@ class RawRecorder:
         """Return what is recorded where; losses are known at the end."""
         events = tuple(str(event) for event in self._events)
         return Result(self._plan.target, tier_of(self._plan), {}, events, self._notes)
+
+    def widen(self, devices: Sequence[SwapDevice]) -> bool:
+        """Change the filters for ``devices``."""
+        plan = self._plan
+        wanted, _ = select(lambda *_: True, devices, plan.items, plan.owner)
+        filters = {event.name: event.filter for event in wanted}
+        for event in self._events:
+            if filters.get(event.name, event.filter) != event.filter:
+                self._instance.set_filter(replace(event, filter=filters[event.name]))
+        return True
 
     def check(self) -> None:
         """Raise :class:`WriteError` if a reader could not write; save the names of tasks from time to time."""

@@ -15,6 +15,7 @@ from swaptrace.capture.settings import memory_stat, swap_settings
 from swaptrace.capture.sidecars import keep_snapshot
 from swaptrace.capture.snapshot import take
 from swaptrace.capture.swaps import read_swaps
+from swaptrace.capture.swapwatch import SwapTypes, SwapWatch
 from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
 from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run, terminations_interrupt
 from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, WriteError
@@ -118,12 +119,29 @@ def _record(
         if snapshot:
             meta = _snapshot("start", meta, plan)
             scratch = scratch.save("running", meta, begun.input)
-        ending = run(job, stop, recorder.check)
+        kept = scratch
+
+        def changed(types: SwapTypes) -> None:
+            kept.save("running", dataclasses.replace(meta, devices=types.devices, swap_changes=types.changes))
+
+        with SwapWatch(plan.devices, recorder.widen, changed) as watch:
+
+            def check() -> None:
+                recorder.check()
+                watch.check()
+
+            ending = run(job, stop, check)
+        meta = dataclasses.replace(
+            meta,
+            devices=watch.types.devices,
+            swap_changes=watch.types.changes,
+            notes=(*meta.notes, *watch.notes),
+        )
         if snapshot:
             meta = _snapshot("stop", meta, plan)
         after = event_counters(read_vmstat())
         result = recorder.stop()
-    remarks = (*meta.notes, *_remarks(plan, job.cgroup, ending))
+    remarks = (*meta.notes, *_remarks(job.cgroup, ending))
     meta = dataclasses.replace(
         meta,
         lost=result.lost,
@@ -137,7 +155,7 @@ def _record(
 def _snapshot(when: str, meta: TraceMeta, plan: Plan) -> TraceMeta:
     """Keep what is swapped out now, and say in the header how far it was seen: after the recorder was started, so that
     nothing moves unseen between the two."""
-    found = take(when, plan.devices)
+    found = take(when, meta.devices)
     keep_snapshot(found, plan.target, when)
     capabilities = dict(meta.capabilities)
     if when == "start":
@@ -173,7 +191,7 @@ def _swapped(meta: TraceMeta) -> bool:
     return any(meta.vmstat_after[item] != meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before)
 
 
-def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
+def _remarks(cgroup: Cgroup | None, ending: Ending) -> list[str]:
     """Return what a reader of the trace must know about this run."""
     said = []
     if cgroup is not None:
@@ -184,6 +202,4 @@ def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
     if ending.status:
         how = f"status {ending.status}" if ending.status > 0 else f"signal {-ending.status}"
         said.append(f"the command ended with {how}")
-    if [d.path for d in read_swaps()[0]] != [d.path for d in plan.devices]:
-        said.append("swap areas were enabled or disabled during the recording: those enabled later are not in it")
     return said

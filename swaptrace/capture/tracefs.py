@@ -133,8 +133,12 @@ class Instance:
         self.write("options/record-tgid", "1")
         for event in events:
             if event.filter:
-                self.write(f"events/{event.system}/{event.event}/filter", event.filter)
+                self.set_filter(event)
             self.write(f"events/{event.system}/{event.event}/enable", "1")
+
+    def set_filter(self, event: Tracepoint) -> None:
+        """Record ``event`` under its filter only; it may be on already."""
+        self.write(f"events/{event.system}/{event.event}/filter", event.filter)
 
     def cpus(self) -> list[int]:
         """Return the numbers of the CPUs that have a buffer."""

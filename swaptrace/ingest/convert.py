@@ -12,8 +12,9 @@ from swaptrace.ingest.detect import FORMATS, detect
 from swaptrace.ingest.devices import SlotMap, infer_devices
 from swaptrace.ingest.headers import header_of
 from swaptrace.ingest.memcg_items import ItemCodes
+from swaptrace.ingest.merge import merge_by_time
 from swaptrace.ingest.parquet import ParquetRows
-from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat
+from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.ingest.rows import Rows
 from swaptrace.ingest.sources import AnySource, open_sources
@@ -97,14 +98,14 @@ def _from_events(
     header: TraceMeta,
     progress: Progress | None,
 ) -> TraceMeta:
-    stream = source.chunks()
+    stream = _with_changes(source.chunks(), header, devices)
     prefix = _prefix(stream)
     head = concat(prefix).take(slice(0, PREFIX_EVENTS))
     guessed = () if any(d.dev for d in devices) else infer_devices(head)
     known, inferred = _settle(devices, guessed)
     findings = source.findings
     built = Reconstruction(
-        SlotMap(known),
+        SlotMap(known, header.swap_changes if known == header.devices else ()),
         header.vmstat_before,
         findings,
         faults=bool((head.kind == RawKind.FAULT).any()),
@@ -136,6 +137,17 @@ def _from_events(
             capabilities[Capability.FREE] = Sight.OBSERVED if _only_zram(known) else Sight.INFERRED
         meta = dataclasses.replace(header, capabilities=capabilities, cpus=header.cpus or top_cpu + 1)
         return writer.finish(_complete(meta, findings, known))
+
+
+def _with_changes(stream: Iterator[RawChunk], header: TraceMeta, devices: tuple[SwapDevice, ...]) -> Iterator[RawChunk]:
+    """Add the swapons and swapoffs that the recorder noticed to its events."""
+    if not header.swap_changes or devices != header.devices:
+        return stream
+    changes = empty(len(header.swap_changes))
+    for i, change in enumerate(header.swap_changes):
+        changes.ts[i], changes.value[i] = change.ts, change.device
+        changes.kind[i] = RawKind.SWAPON if change.on else RawKind.SWAPOFF
+    return merge_by_time([stream, iter([changes])])
 
 
 def _prefix(stream: Iterator[RawChunk]) -> list[RawChunk]:

@@ -32,6 +32,7 @@ class Latest(Tasks):
         self.alloc = kind == RawKind.PAGE_ALLOC
         self.handle_alloc = kind == RawKind.HANDLE_ALLOC
         self.other = (kind == RawKind.BIO_DISCARD) | ((kind >= RawKind.EXEC) & (kind <= RawKind.LOST))
+        self.other |= kind >= RawKind.SWAPON
         self._bio = write | read
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)

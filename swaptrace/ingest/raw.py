@@ -13,6 +13,7 @@ Every source (perf.data, text, ring-buffer pages) is decoded into :class:`RawChu
 | MEMCG_EVENT | vm_event_item number | | val (pages) | memory cgroup id |
 | HANDLE_ALLOC, HANDLE_FREE | handle | | | |
 | EXEC, EXIT | | | | |
+| SWAPON, SWAPOFF | index of the area | | | |
 | LOST | lost events | | | |
 """
 
@@ -47,6 +48,8 @@ class RawKind(IntEnum):
     LOST = 10
     HANDLE_ALLOC = 11  # kmem:kmem_cache_alloc, kmem_cache_free called by zsmalloc or zram
     HANDLE_FREE = 12
+    SWAPON = 13  # noticed by the recorder itself
+    SWAPOFF = 14
 
 
 FIELDS: dict[str, str] = {

@@ -32,7 +32,8 @@ memcg event.
   handles of which nothing more was seen until now, makes the i-th of them stand for slot + i. A HANDLE_FREE of a handle
   that stands for a slot: a row ``slot_free``, cause zs_handle. After a HANDLE_FREE or HANDLE_ALLOC, of any task, the
   handle stands for nothing. (A page that one word fills is stored without a handle.)
-* BIO_DISCARD: one row ``discard`` per slot. EXEC, EXIT, LOST: one row each.
+* BIO_DISCARD: one row ``discard`` per slot. EXEC, EXIT, LOST: one row each. SWAPON, SWAPOFF: one row each, of the
+  area; a bio before the one or after the other is outside it.
 * A folio of 2**order pages is that many rows, with ``sub``; slot and pfn count up from the bio's and the event's; va
   from the address rounded down to the folio's size.
 
@@ -177,7 +178,7 @@ class Reconstruction:
         if len(bio):
             sectors, discard = chunk.count[bio], kind[bio] == RawKind.BIO_DISCARD
             size = np.where(discard, sectors.astype(np.int64) >> 3, folio_pages(sectors))
-            device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size)
+            device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size, chunk.ts[bio])
             outside = device[bio] < 0
             odd = ~outside & ((size == 0) | (discard & (size > MAX_DISCARD_PAGES)))
             self._findings.skip("bios outside the swap areas", int(outside.sum()))
@@ -285,11 +286,16 @@ class Reconstruction:
             (RawKind.EXEC, Kind.PROC_EXEC),
             (RawKind.EXIT, Kind.PROC_EXIT),
             (RawKind.LOST, Kind.LOST),
+            (RawKind.SWAPON, Kind.SWAPON),
+            (RawKind.SWAPOFF, Kind.SWAPOFF),
         ):
             rows.fill(at[kind == raw], kind=name)
         lost, gone = kind == RawKind.LOST, kind == RawKind.BIO_DISCARD
         rows.fill(at[lost], csize=np.minimum(x.events.value[where[lost]], 0xFFFFFFFF))
         self._locate(rows, at[gone], where[gone], x)
+        area = kind >= RawKind.SWAPON
+        which = x.events.value[where[area]].astype(np.int64)
+        rows.fill(at[area], dev=self._slots.devs[which], swap_type=self._slots.types[which])
 
     def _locate(self, rows: Rows, at: Array, bio: Array, x: _Placed) -> None:
         """Give rows the place and the size of their bios."""

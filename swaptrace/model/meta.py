@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from swaptrace.model.events import SCHEMA_VERSION
 
-__all__ = ["Capability", "HashInfo", "Sidecar", "Sight", "SwapDevice", "TraceMeta"]
+__all__ = ["Capability", "HashInfo", "Sidecar", "Sight", "SwapChange", "SwapDevice", "TraceMeta"]
 
 
 class Capability(StrEnum):
@@ -49,6 +49,16 @@ class SwapDevice:
 
 
 @dataclass(frozen=True)
+class SwapChange:
+    """A swapon (``on``) or swapoff during the recording: when (``ts``, ns), and the index of the area in
+    ``devices``."""
+
+    ts: int
+    on: bool
+    device: int
+
+
+@dataclass(frozen=True)
 class Sidecar:
     """A file beside the trace that belongs to it: ``rows`` by the moment they are of (start, stop)."""
 
@@ -84,6 +94,7 @@ class TraceMeta:
     filters: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     devices: tuple[SwapDevice, ...] = ()
+    swap_changes: tuple[SwapChange, ...] = ()  # areas without one were enabled all the time
     lost: dict[str, int] = field(default_factory=dict)  # lost events by source
     skipped: dict[str, int] = field(default_factory=dict)  # input records not understood, by reason
     vmstat_before: dict[str, int] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from swaptrace.model.errors import CapabilityError
 from swaptrace.model.events import Backend, Kind
 from swaptrace.model.meta import Capability, Sight
 from swaptrace.model.trace import Trace
+from tests.live.conftest import sh, zram_device
 
 pytestmark = pytest.mark.live
 WORKLOAD = Path(__file__).parent / "workload.py"
@@ -237,6 +238,35 @@ def test_zswap(swap_file: Path, zswap: None, limited: Path, tmp_path: Path) -> N
     rows = assert_counts(trace)
     assert (rows["backend"] == Backend.ZSWAP).any()
     assert (rows["kind"] == Kind.WRITEBACK).any()
+
+
+@pytest.mark.parametrize("backend", ["tracefs", "perf"])
+def test_an_area_that_is_enabled_during_the_recording(zram: Path, limited: Path, tmp_path: Path, backend: str) -> None:
+    """A second zram takes all pages while it is on; the first one is on all the time."""
+    with zram_device("192M") as second:
+        sh("mkswap", second)
+        words = [str(word) for word in work(tmp_path / "witness")[1:]]
+        script = f'swapon -p 90 {second}; sleep 0.5; "$@"; swapoff {second}; sleep 0.3'
+        out = tmp_path / "out"
+        out.mkdir()
+        wish: list[str | Path] = ["--backend", backend, "--cgroup", limited]
+        trace = recorded(out / "t.parquet", *wish, "--", "sh", "-c", script, "sh", *words)
+    rows = columns(trace)
+    kinds = rows["kind"]
+    assert [d.swap_type for d in trace.meta.devices] == [0, 1]
+    assert [(change.on, change.device) for change in trace.meta.swap_changes] == [(True, 1), (False, 1)]
+    for kind in (Kind.SWAPON, Kind.SWAPOFF):
+        assert rows["swap_type"][kinds == kind].tolist() == [1]
+    assert kinds[0] != Kind.SWAPOFF
+    if backend == "perf":
+        assert any("was enabled during the recording" in note for note in trace.meta.notes)
+        return
+    assert_counts(trace)
+    held = pagemap(tmp_path / "witness")
+    held = held[held[:, 3] == 0]
+    assert set(held[:, 1].tolist()) == {1}
+    slots = rows["slot"][(kinds == Kind.SWAP_OUT) & (rows["swap_type"] == 1)]
+    assert np.isin(held[:, 2], slots).all()
 
 
 @pytest.mark.parametrize("half", ["perf", "ftrace"])

@@ -122,6 +122,10 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         give_up(state, task)
         here.append({**base, "kind": "proc_exit"})
         del state.tasks[e["tid"]]
+    elif kind in (RawKind.SWAPON, RawKind.SWAPOFF):
+        area = devices[e["value"]]
+        name = "swapon" if kind == RawKind.SWAPON else "swapoff"
+        here.append({**base, "kind": name, "dev": area["dev"], "swap_type": area["swap_type"]})
     elif kind == RawKind.LOST:
         here.append({**base, "kind": "lost", "csize": min(e["value"], 0xFFFFFFFF)})
 
@@ -177,6 +181,8 @@ def locate(bio: Event, devices: Sequence[Device]) -> Row | None:
     for device in devices:
         relative = bio["value"] - device["start"]
         slot = relative // 8
+        if not device.get("since", bio["ts"]) <= bio["ts"] <= device.get("until", bio["ts"]):
+            continue
         if bio["dev"] != device["dev"] or relative % 8 or slot < 1 or slot + size > device["pages"]:
             continue
         if not 0 < size <= (4096 if bio["kind"] == RawKind.BIO_DISCARD else 512):

@@ -13,7 +13,7 @@ from swaptrace.ingest.devices import SlotMap
 from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.model.events import COLUMNS, Backend, Cause, Kind
-from swaptrace.model.meta import SwapDevice
+from swaptrace.model.meta import SwapChange, SwapDevice
 from tests.oracle.ingest import reconstruct
 
 DEVICES = (SwapDevice(0, 7 << 20, pages=64), SwapDevice(1, 8 << 20, start_sector=2048, pages=4096))
@@ -68,8 +68,10 @@ def chunk(events: list[dict[str, int]]) -> RawChunk:
     return RawChunk(**{n: np.array([e[n] for e in events], dtype) for n, dtype in FIELDS.items()})
 
 
-def vectorised(events: list[dict[str, int]], cuts: list[int], faults: bool) -> list[dict[str, Any]]:
-    built = Reconstruction(SlotMap(DEVICES), VMSTAT, Findings(), faults=faults)
+def vectorised(
+    events: list[dict[str, int]], cuts: list[int], faults: bool, slots: SlotMap | None = None
+) -> list[dict[str, Any]]:
+    built = Reconstruction(slots or SlotMap(DEVICES), VMSTAT, Findings(), faults=faults)
     bounds = [0, *sorted(min(c, len(events)) for c in cuts), len(events)]
     parts = [built.feed(chunk(events[a:b])) for a, b in pairwise(bounds)] + [built.finish()]
     rows: list[dict[str, Any]] = []
@@ -103,6 +105,31 @@ def test_equals_the_oracle(stream: list[tuple[dict[str, int], int, int]], cuts: 
     events = complete(stream)
     expected = [null_free(row) for row in reconstruct(events, ORACLE_DEVICES, ITEMS, faults)]
     assert [null_free(row) for row in vectorised(events, cuts, faults)] == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(streams, st.lists(st.integers(0, 40), max_size=4), st.integers(0, 40), st.integers(0, 40))
+def test_swapon_and_swapoff_equal_the_oracle(
+    stream: list[tuple[dict[str, int], int, int]], cuts: list[int], off: int, on: int
+) -> None:
+    """The first area is disabled, and its place enabled again as another, somewhere in the stream."""
+    off, on = sorted((min(off, len(stream)), min(on, len(stream))))
+    area = {"tid": 0}
+    stream = [
+        *stream[:off],
+        ({"kind": RawKind.SWAPOFF, "value": 0, **area}, 1, 9),
+        *stream[off:on],
+        ({"kind": RawKind.SWAPON, "value": 2, **area}, 1, 9),
+        *stream[on:],
+    ]
+    events = complete(stream)
+    off_ts, on_ts = events[off]["ts"], events[on + 1]["ts"]
+    devices = (*DEVICES, SwapDevice(0, 7 << 20, pages=60))
+    changes = (SwapChange(off_ts, False, 0), SwapChange(on_ts, True, 2))
+    plain = [*ORACLE_DEVICES, {"dev": 7 << 20, "swap_type": 0, "start": 0, "pages": 60, "since": on_ts}]
+    plain[0] = {**plain[0], "until": off_ts}
+    expected = [null_free(row) for row in reconstruct(events, plain, ITEMS, True)]
+    assert [null_free(row) for row in vectorised(events, cuts, True, SlotMap(devices, changes))] == expected
 
 
 # A store on zram, in one task: bio, handle, write_folio; sometimes the allocation is repeated, the page is one word, or

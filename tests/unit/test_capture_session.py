@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from swaptrace.capture import session
+from swaptrace.capture import session, swapwatch
 from swaptrace.capture.backends import Backend, Plan, Result, choose
 from swaptrace.capture.recover import recover
 from swaptrace.capture.scratch import abandoned
@@ -42,6 +42,9 @@ class Recorder:
     def check(self) -> None:
         """Always well."""
 
+    def widen(self, devices: Any) -> bool:
+        return True
+
     def so_far(self) -> Result:
         return Result(self.plan.target, "T0", {}, ("block:block_bio_queue",), ("a note",))
 
@@ -63,6 +66,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     """A machine with one swap area, whose vmstat is what the returned list says, one entry per reading."""
     readings = [{"pgpgin": 0, "pgpgout": 0, "pswpin": 0, "pswpout": n} for n in (5, 5, 12)]
     monkeypatch.setattr(session, "read_swaps", lambda: ((ZRAM,), ()))
+    monkeypatch.setattr(swapwatch, "read_swaps", lambda path: ((ZRAM,), ()))
     monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, Recorder))
     monkeypatch.setattr(session, "read_vmstat", lambda: readings.pop(0))
     return readings
