@@ -7,69 +7,78 @@ Handles are kernel addresses and are used again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.ingest.last_known import LastKnown
 from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.raw import RawChunk, RawKind
 
-__all__ = ["HandleSlots", "stores"]
+__all__ = ["Frees", "Handles"]
 
 Array = NDArray[Any]
 
 
-class HandleSlots:
-    """The slot of each live handle; bounded by the pages that zram holds."""
+@dataclass(frozen=True)
+class Frees:
+    """Released slots: the index of the event, device and slot; and how many handles were released that stood for
+    none."""
+
+    at: NDArray[np.int64]
+    device: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    unknown: int
+
+
+class Handles:
+    """Follows handles from chunk to chunk."""
 
     def __init__(self) -> None:
-        self._handle = np.zeros(0, np.uint64)
-        self._device = np.zeros(0, np.int16)
-        self._slot = np.zeros(0, np.int64)
+        self._slots = LastKnown()
 
-    def resolve(
-        self, handle: Array, at: Array, device: Array, slot: Array, asked: Array, asked_at: Array
-    ) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
-        """Apply a chunk of changes and answer its questions, in the order of their positions.
+    def feed(
+        self,
+        find: Latest,
+        events: RawChunk,
+        fresh: NDArray[np.bool_],
+        outs: Array,
+        bios: Array,
+        waits: NDArray[np.bool_],
+        device: Array,
+        slot: Array,
+        pages: Array,
+    ) -> tuple[Frees, NDArray[np.int64]]:
+        """Return the frees of slots that a chunk shows, and the indices of allocations that the next one needs.
 
-        A change at position ``at`` makes ``handle`` stand for ``(device, slot)``, or for nothing where ``device`` is
-        -1. Returns device and slot of each ``asked`` handle just before its position ``asked_at``, -1 and -1 where
-        unknown. Changes of one handle have distinct positions.
+        ``fresh`` marks positions of events that are new in this chunk; ``outs`` are positions of write_folios, ``bios``
+        those of their bios (-1: none), of which ``device``, ``slot`` and ``pages`` are the place and the size;
+        ``waits`` marks positions of bios that wait for their write_folio.
         """
-        count = len(handle)
-        known = np.concatenate([self._handle, handle.astype(np.uint64), asked.astype(np.uint64)])
-        unique, code = np.unique(known, return_inverse=True)
-        held = len(self._handle)
-        # Per handle: what it stood for before the chunk (position -1), then changes and questions by their positions;
-        # a question comes before the change of its own position.
-        place = np.concatenate([np.full(held, -1, np.int64), 2 * at + 1, 2 * asked_at]).astype(np.int64)
-        order = np.lexsort((place, code))
-        is_change = order < held + count
-        latest = np.maximum.accumulate(np.where(is_change, np.arange(len(order)), -1))
-        same = (latest >= 0) & (code[order[np.maximum(latest, 0)]] == code[order])
-        source = order[np.maximum(latest, 0)]
-        all_device = np.concatenate([self._device, device.astype(np.int16)])
-        all_slot = np.concatenate([self._slot, slot.astype(np.int64)])
-        question = np.flatnonzero(~is_change)
-        mine = order[question] - held - count
-        found = np.zeros(len(asked), np.bool_)
-        found[mine] = same[question]
-        origin = np.zeros(len(asked), np.int64)
-        origin[mine] = np.where(same[question], source[question], 0)
-        if not len(all_device):
-            return np.full(len(asked), -1, np.int16), np.full(len(asked), -1, np.int64)
-        out_device = np.where(found, all_device[origin], -1).astype(np.int16)
-        out_slot = np.where(out_device >= 0, all_slot[origin], -1)
-        last = np.full(len(unique), -1, np.int64)
-        changes = order[is_change]
-        last[code[changes]] = changes  # in order: the last one stays
-        live = np.flatnonzero((last >= 0) & (all_device[np.maximum(last, 0)] >= 0))
-        self._handle, self._device, self._slot = unique[live], all_device[last[live]], all_slot[last[live]]
-        return out_device, out_slot
+        original = np.zeros(len(fresh), np.bool_)
+        original[find.order[fresh]] = True
+        freed = np.flatnonzero((events.kind == RawKind.HANDLE_FREE) & original)
+        taken = np.flatnonzero((events.kind == RawKind.HANDLE_ALLOC) & original)
+        index, which, page, waiting = _stores(find, events, outs, bios, pages, waits)
+        if not len(freed) and not len(taken) and not len(index):
+            return Frees(freed, freed, freed, 0), waiting
+        cleared = np.concatenate([freed, taken])
+        none = np.full(len(cleared), -1, np.int64)
+        of_device, of_slot = self._slots.resolve(
+            events.value[np.concatenate([index, cleared])],
+            np.concatenate([find.order[outs[which]], cleared]),
+            np.concatenate([device[which], none]),
+            np.concatenate([slot[which] + page, none]),
+            events.value[freed],
+            freed,
+        )
+        known = of_device >= 0
+        return Frees(freed[known], of_device[known], of_slot[known], int((~known).sum())), waiting
 
 
-def stores(
+def _stores(
     find: Latest, events: RawChunk, outs: Array, bios: Array, pages: Array, waits: NDArray[np.bool_]
 ) -> tuple[Array, Array, Array, Array]:
     """Return which handles each write to zram stored its folio under.

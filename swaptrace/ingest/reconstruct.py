@@ -20,14 +20,19 @@ memcg event.
   unknown. Pending bio, out item and zswpwb are forgotten.
 * A pending bio that no WRITE_FOLIO follows within PAIR_NS, or before the task exits or the recording ends, was a
   ``writeback``.
-* BIO_READ, and MEMCG_EVENT swpin_zero or zswpin (an *access* of ``count`` pages, without slot): a row ``swap_in``. The
-  first access since the current fault has cause fault, the fault's page address and its write flag; a later one is
-  readahead. Without a fault, the cause is nofault if the recording has faults at all, else missing.
+* BIO_READ, and MEMCG_EVENT swpin_zero or zswpin (an *access* of ``count`` pages, without slot): a row ``swap_in``. It
+  is the fault's own if the page in its slot is known and is that of the current fault; where the page is unknown, if it
+  is the first access since the current fault. Its own has cause fault, the fault's page address and its write flag, the
+  address inferred unless the page is known or the area (without a slot: every area) is zram, which does not read ahead.
+  Another access is readahead. Without a fault, the cause is nofault if the recording has faults at all, else missing.
+  One that is not its own has address and owner of the page in its slot where known, inferred.
+* The page in a slot: that of the latest WRITE_FOLIO with a bio of it, unknown if that one had no owner.
 * ``memcg`` of swap_out: that of the out item since the task's previous WRITE_FOLIO; of a bio: that of the latest
   memcg event.
 * PAGE_ALLOC, with a current fault: the first one since the fault sets the owner of its pfn to (page of the fault,
-  tgid); another one forgets the owner of its pfn. A readahead BIO_READ forgets the owner of that first pfn: it is
-  unclear which of the pages read is whose. WRITE_FOLIO of a pfn with an owner has its va and owner_tgid, inferred.
+  tgid); another one forgets the owner of its pfn. A BIO_READ that is not the first access since the fault forgets the
+  owner of that first pfn: it is unclear which of the pages read is whose. WRITE_FOLIO of a pfn with an owner has its va
+  and owner_tgid, inferred.
 * HANDLE_ALLOC and HANDLE_FREE: a WRITE_FOLIO with a bio of as many pages as the task allocated handles since that bio,
   handles of which nothing more was seen until now, makes the i-th of them stand for slot + i. A HANDLE_FREE of a handle
   that stands for a slot: a row ``slot_free``, cause zs_handle. After a HANDLE_FREE or HANDLE_ALLOC, of any task, the
@@ -50,12 +55,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap, folio_pages
-from swaptrace.ingest.handles import HandleSlots, stores
+from swaptrace.ingest.handles import Frees, Handles
 from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.memcg_items import Item, ItemCodes
 from swaptrace.ingest.owners import PageOwners
 from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
 from swaptrace.ingest.rows import Rows
+from swaptrace.ingest.slot_pages import SlotPages
 from swaptrace.model.events import Backend, Cause, Confidence, Kind
 
 __all__ = ["PAIR_NS", "Reconstruction"]
@@ -93,15 +99,6 @@ class _Placed:
         )
 
 
-@dataclass(frozen=True)
-class _Frees:
-    """Released slots: the index of the event, device and slot."""
-
-    at: Array
-    device: Array
-    slot: Array
-
-
 class Reconstruction:
     """Feed raw events in time order; take rows in NumPy form, sorted by time, as far as they are decided.
 
@@ -124,7 +121,9 @@ class Reconstruction:
         self._no_fault = Cause.NOFAULT if faults else Cause.NONE
         self._inferred = inferred
         self._owners = PageOwners()
-        self._handles = HandleSlots()
+        self._handles = Handles()
+        self._slot_pages = SlotPages()
+        self._alone = np.array([d.kind == "zram" for d in slots.devices], np.bool_)  # no readahead: SWP_SYNCHRONOUS_IO
         self._next_seq = 0
         self._carry = self._place(empty())
         self._held = Rows.none()
@@ -157,13 +156,17 @@ class Reconstruction:
         waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
         backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.open[find.order]))
 
-        stored = stores(find, x.events, outs, bios, x.pages[find.order[np.maximum(bios, 0)]], waits)
-        frees = self._frees(find, x, fresh, outs, bios, stored)
+        source = find.order[np.maximum(bios, 0)]
+        frees, storing = self._handles.feed(
+            find, x.events, fresh, outs, bios, waits, x.device[source], x.slot[source], x.pages[source]
+        )
+        self._findings.skip("objects of zsmalloc freed that hold no page stored while recording", frees.unknown)
+        self.seen["frees"] += len(frees.at)
         rows = self._rows(find, x, fresh, outs, bios, backs, frees)
         waiting = np.zeros(len(x.seq), np.bool_)
         waiting[find.order[waits]] = True
         kept, reigning = find.live()
-        kept[stored[3]] = True
+        kept[storing] = True
         carry = _Placed(x.events, x.seq, x.device, x.slot, x.pages, waiting | reigning)
         self._carry = carry.take(kept | reigning | waiting)
         return self._release(rows)
@@ -201,7 +204,7 @@ class Reconstruction:
         return np.where(good, bio, -1)
 
     def _rows(
-        self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array, frees: _Frees
+        self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array, frees: Frees
     ) -> Rows:
         mine = fresh[outs]
         outs, bios = outs[mine], bios[mine]
@@ -213,8 +216,17 @@ class Reconstruction:
         emit[frees.at] = True
         rank = np.cumsum(emit) - 1
         rows = Rows.of(x.events, x.seq, np.flatnonzero(emit))
-        self._outs(rows, rank, find, x, outs, bios, *self._owner(find, x, fresh, ins, outs))
-        self._ins(rows, rank, find, x, ins)
+        va, owner = self._owner(find, x, fresh, ins, outs)
+        self._outs(rows, rank, find, x, outs, bios, va, owner)
+        paired = bios >= 0
+        bio, at = find.order[bios[paired]], find.order[ins]
+        written = x.device[bio], x.slot[bio], x.pages[bio], va[paired], owner[paired]
+        reads = np.flatnonzero(x.device[at] >= 0)
+        known = np.full(len(ins), -1, np.int64), np.full(len(ins), -1, np.int64)
+        known[0][reads], known[1][reads] = self._slot_pages.resolve(
+            written, find.order[outs[paired]], (x.device[at[reads]], x.slot[at[reads]]), at[reads]
+        )
+        self._ins(rows, rank, find, x, ins, *known)
         where = find.order[backs]
         at = rank[where]
         rows.fill(at, kind=Kind.WRITEBACK, cause=Cause.ZSWAP, backend=Backend.DISK, memcg=x.events.extra[where])
@@ -257,23 +269,29 @@ class Reconstruction:
         paired = bios >= 0
         self._locate(rows, at[paired], find.order[bios[paired]], x)
 
-    def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array) -> None:
+    def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array, known: Array, tgid: Array) -> None:
         where = find.order[ins]
         at, e = rank[where], x.events
         bio = e.kind[where] == RawKind.BIO_READ
         fault, first = find.fault_of(ins)
         some = fault >= find.start[ins]
-        caused = some & first
         source = find.order[np.maximum(fault, 0)]
+        page = _page(e.value[source])
+        size = np.where(bio, x.pages[where], 1) * 4096
+        told = known >= 0
+        caused = some & np.where(told, (known <= page) & (page < known + size), first)
+        alone = np.where(bio, np.append(self._alone, False)[x.device[where]], self._alone.all())
+        elsewhere = ~caused & told
         stored = np.where(find.item[ins] == Item.SWPIN_ZERO, Backend.ZERO, Backend.ZSWAP)
         rows.fill(
             at,
             kind=Kind.SWAP_IN,
             cause=np.where(caused, Cause.FAULT, np.where(some, Cause.READAHEAD, self._no_fault)),
             backend=np.where(bio, Backend.DISK, stored),
-            va=np.where(caused, _page(e.value[source]), -1),
+            va=np.where(caused, page, np.where(elsewhere, known, -1)),
             write=caused & (e.count[source] == 1),
-            owner_tgid=np.where(caused, e.tgid[where], 0),
+            owner_tgid=np.where(caused, e.tgid[where], np.where(elsewhere, tgid, 0)),
+            conf=np.where(elsewhere | (caused & ~told & ~alone), Confidence.VA, 0),
             memcg=e.extra[where],
             pages=np.clip(e.count[where], 1, MAX_FOLIO_PAGES),
         )
@@ -311,34 +329,6 @@ class Reconstruction:
         if self._inferred:
             rows.flag(at, Confidence.SLOT)
         self.seen["slots"] += len(at)
-
-    def _frees(
-        self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, stored: tuple[Array, ...]
-    ) -> _Frees:
-        """Tell the map of handles what was stored and released, and return the frees of slots that this shows."""
-        e = x.events
-        original = np.zeros(len(fresh), np.bool_)
-        original[find.order[fresh]] = True
-        freed = np.flatnonzero((e.kind == RawKind.HANDLE_FREE) & original)
-        taken = np.flatnonzero((e.kind == RawKind.HANDLE_ALLOC) & original)
-        index, which, page, _ = stored
-        if not len(freed) and not len(taken) and not len(index):
-            return _Frees(freed, freed, freed)
-        bio = find.order[bios[which]]
-        cleared = np.concatenate([freed, taken])
-        none = np.full(len(cleared), -1, np.int64)
-        device, slot = self._handles.resolve(
-            e.value[np.concatenate([index, cleared])],
-            np.concatenate([find.order[outs[which]], cleared]),
-            np.concatenate([x.device[bio], none]),
-            np.concatenate([x.slot[bio] + page, none]),
-            e.value[freed],
-            freed,
-        )
-        known = device >= 0
-        self._findings.skip("objects of zsmalloc freed that hold no page stored while recording", int((~known).sum()))
-        self.seen["frees"] += int(known.sum())
-        return _Frees(freed[known], device[known], slot[known])
 
     def _owner(self, find: Latest, x: _Placed, fresh: Array, ins: Array, outs: Array) -> tuple[Array, Array]:
         """Tell the map of page frames what was allocated, and ask it for the owners of ``outs``."""

@@ -116,8 +116,10 @@ def test_zram_counts_and_slots(zram: Path, limited: Path, tmp_path: Path, backen
     assert set(held[:, 1].tolist()) == set(rows["swap_type"][out].tolist()) == {0}
 
 
-def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path) -> None:
-    trace = recorded(tmp_path / "t.parquet", "--owner", "--cgroup", limited, *work(tmp_path / "witness"))
+@pytest.mark.parametrize("backend", ["tracefs", "perf"])
+def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path, backend: str) -> None:
+    wish = ["--owner", "--backend", backend]
+    trace = recorded(tmp_path / "t.parquet", *wish, "--cgroup", limited, *work(tmp_path / "witness"))
     rows = assert_counts(trace)
     out = np.flatnonzero((rows["kind"] == Kind.SWAP_OUT) & (rows["slot"] >= 0) & (rows["va"] >= 0))
     last = dict(zip(rows["va"][out].tolist(), rows["slot"][out].tolist(), strict=True))  # the last swap-out wins
@@ -212,6 +214,19 @@ def test_fragmented_swap_file_on_a_partition(swap_file: Path, limited: Path, tmp
     assert device.kind == "file"
     assert len(device.extents) > 3
     assert sum(pages for _, _, pages in device.extents) == device.pages
+    held = pagemap(tmp_path / "witness")
+    held = held[held[:, 3] == 0]
+    written = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)
+    assert np.isin(held[:, 2], rows["slot"][written]).all()
+
+
+def test_a_swap_file_on_xfs(xfs_file: Path, limited: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    trace = recorded(out / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness"))
+    rows = assert_counts(trace)
+    device = trace.meta.devices[0]
+    assert (device.kind, device.pages) == ("file", sum(pages for _, _, pages in device.extents))
     held = pagemap(tmp_path / "witness")
     held = held[held[:, 3] == 0]
     written = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)

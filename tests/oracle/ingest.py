@@ -32,6 +32,7 @@ class Task:
 class State:
     tasks: dict[int, Task] = field(default_factory=dict)
     owners: dict[int, tuple[int, int]] = field(default_factory=dict)
+    pages: dict[tuple[int, int, int], tuple[int, int]] = field(default_factory=dict)  # what lies in a slot
     handles: dict[int, Row] = field(default_factory=dict)
     out: list[list[Row]] = field(default_factory=list)  # the rows of each event; [] until a bio is decided
 
@@ -72,7 +73,8 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         if name == "zswpwb":
             task.announced = True
         if name in ("swpin_zero", "zswpin"):
-            row = {**base, **access(state, task, faults, bio=False), "memcg": e["extra"]}
+            sure = all(device["zram"] for device in devices)
+            row = {**base, **access(state, task, faults, None, sure), "memcg": e["extra"]}
             row["backend"] = "zero" if name == "swpin_zero" else "zswap"
             here += folio(row, min(max(e["count"], 1), 512))
         task.memcg = e["extra"]
@@ -84,7 +86,12 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         if kind == RawKind.BIO_DISCARD:
             here += [{**base, "kind": "discard", "slot": base["slot"] + i} for i in range(e["count"] // 8)]
         elif kind == RawKind.BIO_READ:
-            row = {**base, **access(state, task, faults, bio=True), "backend": "disk", "memcg": task.memcg}
+            if task.fault is not None and task.accessed and task.first_alloc is not None:
+                state.owners.pop(task.first_alloc, None)
+            known = state.pages.get((place["dev"], place["swap_type"], place["slot"]))
+            sure = any(d["zram"] for d in devices if d["swap_type"] == place["swap_type"])
+            row = access(state, task, faults, known, sure, pages_of(e))
+            row = {**base, **row, "backend": "disk", "memcg": task.memcg}
             here += folio(row, pages_of(e))
             task.memcg = 0
         else:
@@ -126,24 +133,26 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         area = devices[e["value"]]
         name = "swapon" if kind == RawKind.SWAPON else "swapoff"
         here.append({**base, "kind": name, "dev": area["dev"], "swap_type": area["swap_type"]})
+        for key in [key for key in state.pages if key[:2] == (area["dev"], area["swap_type"])]:
+            del state.pages[key]
     elif kind == RawKind.LOST:
         here.append({**base, "kind": "lost", "csize": min(e["value"], 0xFFFFFFFF)})
 
 
-def access(state: State, task: Task, faults: bool, bio: bool) -> Row:
-    """The cause of a swap_in, and what follows from it."""
-    row: Row = {"kind": "swap_in"}
-    if task.fault is None:
-        row["cause"] = "nofault" if faults else "none"
-        return row
-    if not task.accessed:
+def access(state: State, task: Task, faults: bool, known: tuple[int, int] | None, sure: bool, pages: int = 1) -> Row:
+    """The cause of a swap_in, and what follows from it. ``known``: address and process of the page in its slot."""
+    row: Row = {"kind": "swap_in", "cause": "nofault" if faults else "none"}
+    own = False
+    if task.fault is not None:
+        page = task.fault["value"] >> 12 << 12
+        own = not task.accessed if known is None else known[0] <= page < known[0] + 4096 * pages
         task.accessed = True
-        row.update(cause="fault", va=task.fault["value"] >> 12 << 12, write=task.fault["count"] == 1)
-        row["owner_tgid"] = "tgid"
-        return row
-    if bio and task.first_alloc is not None:
-        state.owners.pop(task.first_alloc, None)
-    row["cause"] = "readahead"
+        row["cause"] = "fault" if own else "readahead"
+    if own and task.fault is not None:
+        row.update(va=page, write=task.fault["count"] == 1, owner_tgid="tgid")
+        row["conf"] = 0 if known is not None or sure else 2
+    elif known is not None:
+        row.update(va=known[0], owner_tgid=known[1], conf=2)
     return row
 
 
@@ -168,7 +177,14 @@ def swap_out(state: State, task: Task, e: Event, base: Row, devices: Sequence[De
     if e["value"] in state.owners:
         row["va"], row["owner_tgid"] = state.owners[e["value"]]
         row["conf"] = 2
-    return folio(row, pages)
+    rows = folio(row, pages)
+    for page in rows:
+        if "slot" in page:
+            key = (page["dev"], page["swap_type"], page["slot"])
+            state.pages.pop(key, None)
+            if "va" in page:
+                state.pages[key] = (page["va"], page["owner_tgid"])
+    return rows
 
 
 def pages_of(bio: Event) -> int:

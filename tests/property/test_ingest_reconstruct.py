@@ -16,8 +16,11 @@ from swaptrace.model.events import COLUMNS, Backend, Cause, Kind
 from swaptrace.model.meta import SwapChange, SwapDevice
 from tests.oracle.ingest import reconstruct
 
-DEVICES = (SwapDevice(0, 7 << 20, pages=64), SwapDevice(1, 8 << 20, start_sector=2048, pages=4096))
-ORACLE_DEVICES = [{"dev": d.dev, "swap_type": d.swap_type, "start": d.start_sector, "pages": d.pages} for d in DEVICES]
+DEVICES = (SwapDevice(0, 7 << 20, kind="zram", pages=64), SwapDevice(1, 8 << 20, start_sector=2048, pages=4096))
+ORACLE_DEVICES = [
+    {"dev": d.dev, "swap_type": d.swap_type, "start": d.start_sector, "pages": d.pages, "zram": d.kind == "zram"}
+    for d in DEVICES
+]
 NAMES = ("pgpgin", "pgpgout", "pswpin", "pswpout", "other", "swpin_zero", "swpout_zero", "zswpin", "zswpout", "zswpwb")
 VMSTAT = {"nr_free_pages": 0, **dict.fromkeys(NAMES, 0)}
 ITEMS = {number: name for number, name in enumerate(NAMES) if number >= 2 and name != "other"}
@@ -126,7 +129,7 @@ def test_swapon_and_swapoff_equal_the_oracle(
     off_ts, on_ts = events[off]["ts"], events[on + 1]["ts"]
     devices = (*DEVICES, SwapDevice(0, 7 << 20, pages=60))
     changes = (SwapChange(off_ts, False, 0), SwapChange(on_ts, True, 2))
-    plain = [*ORACLE_DEVICES, {"dev": 7 << 20, "swap_type": 0, "start": 0, "pages": 60, "since": on_ts}]
+    plain = [*ORACLE_DEVICES, {"dev": 7 << 20, "swap_type": 0, "start": 0, "pages": 60, "zram": False, "since": on_ts}]
     plain[0] = {**plain[0], "until": off_ts}
     expected = [null_free(row) for row in reconstruct(events, plain, ITEMS, True)]
     assert [null_free(row) for row in vectorised(events, cuts, True, SlotMap(devices, changes))] == expected
@@ -183,6 +186,51 @@ def test_handles_equal_the_oracle(
     expected = [null_free(row) for row in reconstruct(events, ORACLE_DEVICES, ITEMS, False)]
     assert [null_free(row) for row in vectorised(events, cuts, False)] == expected
     assert [null_free(row) for row in vectorised(events, list(range(len(events))), False)] == expected
+
+
+# The life of a page: allocated in a fault, written, and read back by a fault of its own or of a neighbour.
+life = st.sampled_from(
+    [
+        ["fault", "page", "write", "out"],
+        ["fault", "page", "write", "out"],
+        ["fault", "page", "large", "out"],
+        ["write", "out"],
+        ["fault", "read"],
+        ["fault", "read", "read2"],
+        ["fault", "read2", "read"],
+        ["read"],
+        ["fault", "readlarge"],
+        ["exit"],
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(life, st.integers(1, 2), st.integers(0, 3)), max_size=16),
+    st.booleans(),
+    st.lists(st.integers(0, 60), max_size=6),
+)
+def test_pages_in_slots_equal_the_oracle(wishes: list[tuple[list[str], int, int]], disk: bool, cuts: list[int]) -> None:
+    dev, start = (8 << 20, 2048 + 256) if disk else (7 << 20, 256)
+    stream = []
+    for words, tid, page in wishes:
+        fields: dict[str, dict[str, int]] = {
+            "fault": {"kind": RawKind.FAULT, "value": 0x40000 + 0x1000 * page + 5, "count": page % 2},
+            "page": {"kind": RawKind.PAGE_ALLOC, "value": 100 + page},
+            "write": {"kind": RawKind.BIO_WRITE, "dev": dev, "value": start + 8 * page, "count": 8},
+            "large": {"kind": RawKind.BIO_WRITE, "dev": dev, "value": start, "count": 32},
+            "out": {"kind": RawKind.WRITE_FOLIO, "value": 100 + page},
+            "read": {"kind": RawKind.BIO_READ, "dev": dev, "value": start + 8 * page, "count": 8},
+            "read2": {"kind": RawKind.BIO_READ, "dev": dev, "value": start + 8 * (page ^ 1), "count": 8},
+            "readlarge": {"kind": RawKind.BIO_READ, "dev": dev, "value": start, "count": 32},
+            "exit": {"kind": RawKind.EXIT},
+        }
+        stream += [(fields[word], 1, tid) for word in words]
+    events = complete(stream)
+    expected = [null_free(row) for row in reconstruct(events, ORACLE_DEVICES, ITEMS, True)]
+    assert [null_free(row) for row in vectorised(events, cuts, True)] == expected
+    assert [null_free(row) for row in vectorised(events, list(range(len(events))), True)] == expected
 
 
 @settings(max_examples=100, deadline=None)
