@@ -52,6 +52,8 @@ def perf_arguments(events: Sequence[Tracepoint], output: str, buffer_kib: int) -
         line += ["-e", event.name]
         if event.filter:
             line += ["--filter", event.filter]
+    if not any(event.system == "exceptions" for event in events):  # not x86: the end of the fault, with its address
+        line += ["-e", "major-faults", "-c", "1", "-d"]
     return line
 
 

@@ -56,11 +56,10 @@ def record_live(
     if job.cgroup is not None and not os.access(job.cgroup.path / "cgroup.procs", os.W_OK):
         where = job.cgroup.path / "cgroup.procs"
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
-    if snapshot:
-        import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
-
     devices, notes = swap_areas()
     chosen = choose(backend)
+    if snapshot:
+        import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
     scratch = Scratch.make(out)
     try:
         plan = Plan(scratch.path, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)

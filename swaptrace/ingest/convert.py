@@ -109,6 +109,7 @@ def _from_events(
         header.vmstat_before,
         findings,
         faults=bool((head.kind == RawKind.FAULT).any()),
+        majors=not (head.kind == RawKind.FAULT).any() and bool((head.kind == RawKind.MAJOR_FAULT).any()),
         inferred=inferred,
     )
     counts, top_cpu = np.zeros(len(Kind), np.int64), 0
@@ -190,7 +191,9 @@ def _explain(
         findings.notes.append(
             "The swap devices were inferred: slots count from the start of the disk. Name them with --device."
         )
-    if not has[RawKind.FAULT]:
+    if not has[RawKind.FAULT] and has[RawKind.MAJOR_FAULT]:
+        findings.notes.append("Without page fault events, swap_ins are those of the major fault that ended after them.")
+    elif not has[RawKind.FAULT]:
         findings.notes.append("Without page fault events the cause of a swap_in is unknown.")
     if not has[RawKind.MEMCG_EVENT]:
         findings.notes.append(

@@ -32,10 +32,13 @@ class Latest(Tasks):
         self.alloc = kind == RawKind.PAGE_ALLOC
         self.handle_alloc = kind == RawKind.HANDLE_ALLOC
         self.other = (kind == RawKind.BIO_DISCARD) | ((kind >= RawKind.EXEC) & (kind <= RawKind.LOST))
-        self.other |= kind >= RawKind.SWAPON
+        self.other |= (kind == RawKind.SWAPON) | (kind == RawKind.SWAPOFF)
+        over = kind == RawKind.FAULT_END
         self._bio = write | read
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)
+        if over.any():
+            self.latest_fault = np.where(self.latest(over) > self.latest_fault, np.int32(-1), self.latest_fault)
         out_item = (self.item == Item.PSWPOUT) | (self.item == Item.SWPOUT_ZERO) | (self.item == Item.ZSWPOUT)
         self.latest_out_item = self.latest(out_item)
         self._latest_end = self.latest(self._bio | self.out)  # what ends the reign of a memcg event

@@ -7,6 +7,8 @@ them.
 the first PAGE_ALLOC since that fault; the pending bio; the latest out item; whether a zswpwb item came; the latest
 memcg event.
 
+FAULT_END forgets the current fault.
+
 **Bios** outside the swap areas, or whose size is none of a folio, are skipped and counted (:class:`SlotMap`).
 
 * MEMCG_EVENT pswpout, swpout_zero, zswpout: becomes the *out item*. zswpwb: the next BIO_WRITE, unless a
@@ -57,6 +59,7 @@ from numpy.typing import NDArray
 from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap, folio_pages
 from swaptrace.ingest.handles import Frees, Handles
 from swaptrace.ingest.latest import Latest
+from swaptrace.ingest.major_faults import MajorFaults
 from swaptrace.ingest.memcg_items import Item, ItemCodes
 from swaptrace.ingest.owners import PageOwners
 from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
@@ -102,8 +105,9 @@ class _Placed:
 class Reconstruction:
     """Feed raw events in time order; take rows in NumPy form, sorted by time, as far as they are decided.
 
-    ``faults``: the recording has FAULT events at all; ``inferred``: the devices were guessed, so every slot is marked.
-    ``seen`` counts the rows that have a slot, those that have an owner, and frees.
+    ``faults``: the recording has FAULT events at all; ``majors``: only MAJOR_FAULT events, which become such
+    (:class:`MajorFaults`), so that the address of each is inferred; ``inferred``: the devices were guessed, so every
+    slot is marked. ``seen`` counts the rows that have a slot, those that have an owner, and frees.
     """
 
     def __init__(
@@ -113,12 +117,14 @@ class Reconstruction:
         findings: Findings,
         *,
         faults: bool,
+        majors: bool = False,
         inferred: bool = False,
     ) -> None:
         self._slots = slots
         self._items = ItemCodes(vmstat)
         self._findings = findings
-        self._no_fault = Cause.NOFAULT if faults else Cause.NONE
+        self._majors = MajorFaults(self._is_access, PAIR_NS) if majors else None
+        self._no_fault = Cause.NOFAULT if faults or majors else Cause.NONE
         self._inferred = inferred
         self._owners = PageOwners()
         self._handles = Handles()
@@ -131,11 +137,23 @@ class Reconstruction:
 
     def feed(self, chunk: RawChunk) -> Rows:
         """Take the next events; return the rows that are decided now."""
+        if self._majors is not None and len(chunk):
+            chunk = self._majors.feed(chunk)
         return self._step(chunk, int(chunk.ts[-1]) - PAIR_NS) if len(chunk) else Rows.none()
 
     def finish(self) -> Rows:
         """Return the remaining rows: what still waits for its write_folio was a writeback."""
-        return self._step(empty(), np.iinfo(np.int64).max)
+        rest = empty() if self._majors is None else self._majors.finish()
+        return self._step(rest, np.iinfo(np.int64).max)
+
+    def _is_access(self, chunk: RawChunk) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = chunk.kind == RawKind.MEMCG_EVENT
+        found[found] = np.isin(self._items(chunk.value[found]), (Item.SWPIN_ZERO, Item.ZSWPIN))
+        read = np.flatnonzero(chunk.kind == RawKind.BIO_READ)
+        size = folio_pages(chunk.count[read])
+        device, _ = self._slots(chunk.dev[read], chunk.value[read], size, chunk.ts[read])
+        found[read] = (device >= 0) & (size > 0)
+        return found
 
     def _step(self, chunk: RawChunk, horizon: int) -> Rows:
         """Take a chunk; bios before ``horizon`` wait no longer."""
@@ -276,7 +294,7 @@ class Reconstruction:
         fault, first = find.fault_of(ins)
         some = fault >= find.start[ins]
         source = find.order[np.maximum(fault, 0)]
-        page = _page(e.value[source])
+        page = np.where(e.value[source] == 0, -1, _page(e.value[source]))  # perf without -d: no address
         size = np.where(bio, x.pages[where], 1) * 4096
         told = known >= 0
         caused = some & np.where(told, (known <= page) & (page < known + size), first)
@@ -291,7 +309,7 @@ class Reconstruction:
             va=np.where(caused, page, np.where(elsewhere, known, -1)),
             write=caused & (e.count[source] == 1),
             owner_tgid=np.where(caused, e.tgid[where], np.where(elsewhere, tgid, 0)),
-            conf=np.where(elsewhere | (caused & ~told & ~alone), Confidence.VA, 0),
+            conf=np.where(elsewhere | (caused & ~told & ~(alone & (self._majors is None))), Confidence.VA, 0),
             memcg=e.extra[where],
             pages=np.clip(e.count[where], 1, MAX_FOLIO_PAGES),
         )

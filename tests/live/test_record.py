@@ -437,7 +437,8 @@ def test_a_full_disk_ends_the_recording_and_keeps_it(
     trace = Trace(out)
     assert trace.meta.interrupted
     assert any("No space left" in note for note in trace.meta.notes)
-    assert int((columns(trace)["slot"] > 0).sum()) > 1000
+    # perf writes all of a buffer at once, and ends with the first write that does not fit.
+    assert int((columns(trace)["slot"] > 0).sum()) > (1000 if backend == "tracefs" else 0)
     assert not raw.exists()
 
 

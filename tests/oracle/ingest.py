@@ -8,7 +8,7 @@ from typing import Any
 
 from swaptrace.ingest.raw import RawKind
 
-__all__ = ["Event", "reconstruct"]
+__all__ = ["Event", "move_major_faults", "reconstruct"]
 
 PAIR_NS = 1_000_000_000
 Device = Mapping[str, int]  # dev, swap_type, start, pages
@@ -38,19 +38,46 @@ class State:
 
 
 def reconstruct(
-    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str], faults: bool
+    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str], faults: bool, exact: bool = True
 ) -> list[Row]:
-    """Return the rows of ``events``. ``items`` names the memcg items by number."""
+    """Return the rows of ``events``. ``items`` names the memcg items by number; ``exact``: faults are no major
+    faults."""
     state = State()
     for event in events:
         task = state.tasks.setdefault(event["tid"], Task())
         state.out.append([])
         if task.pending is not None and event["ts"] - task.pending[1]["ts"] > PAIR_NS:
             give_up(state, task)
-        step(state, task, event, devices, items, faults)
+        step(state, task, event, devices, items, faults, exact)
     for task in state.tasks.values():
         give_up(state, task)
     return [row for rows in state.out for row in rows]
+
+
+def move_major_faults(
+    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """The rules of swaptrace.ingest.major_faults. ``taken`` holds the accesses of each task since its last end."""
+    out: list[dict[str, Any]] = []
+    taken: dict[int, list[dict[str, Any]]] = {}
+    for event in map(dict, events):
+        mine = taken.setdefault(event["tid"], [])
+        if event["kind"] == RawKind.MAJOR_FAULT:
+            mine[:] = [access for access in mine if event["ts"] - access["ts"] <= PAIR_NS]
+            if mine:
+                at = next(i for i, other in enumerate(out) if other is mine[0])
+                blank = {"kind": RawKind.FAULT, "value": event["value"], "dev": 0, "count": 0, "extra": 0}
+                out.insert(at, {**mine[0], **blank})
+            mine.clear()
+            event["kind"] = RawKind.FAULT_END
+        if event["kind"] == RawKind.EXIT:
+            mine.clear()
+        read = event["kind"] == RawKind.BIO_READ and locate(event, devices) is not None
+        item = event["kind"] == RawKind.MEMCG_EVENT and items.get(event["value"]) in ("swpin_zero", "zswpin")
+        if read or item:
+            mine.append(event)
+        out.append(event)
+    return out
 
 
 def give_up(state: State, task: Task) -> None:
@@ -60,7 +87,9 @@ def give_up(state: State, task: Task) -> None:
         task.pending = None
 
 
-def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: Mapping[int, str], faults: bool) -> None:
+def step(
+    state: State, task: Task, e: Event, devices: Sequence[Device], items: Mapping[int, str], faults: bool, exact: bool
+) -> None:
     kind = e["kind"]
     base: Row = {name: e[name] for name in ("ts", "cpu", "tgid", "tid", "comm")}
     here = state.out[-1]
@@ -73,7 +102,7 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         if name == "zswpwb":
             task.announced = True
         if name in ("swpin_zero", "zswpin"):
-            sure = all(device["zram"] for device in devices)
+            sure = exact and all(device["zram"] for device in devices)
             row = {**base, **access(state, task, faults, None, sure), "memcg": e["extra"]}
             row["backend"] = "zero" if name == "swpin_zero" else "zswap"
             here += folio(row, min(max(e["count"], 1), 512))
@@ -89,7 +118,7 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
             if task.fault is not None and task.accessed and task.first_alloc is not None:
                 state.owners.pop(task.first_alloc, None)
             known = state.pages.get((place["dev"], place["swap_type"], place["slot"]))
-            sure = any(d["zram"] for d in devices if d["swap_type"] == place["swap_type"])
+            sure = exact and any(d["zram"] for d in devices if d["swap_type"] == place["swap_type"])
             row = access(state, task, faults, known, sure, pages_of(e))
             row = {**base, **row, "backend": "disk", "memcg": task.memcg}
             here += folio(row, pages_of(e))
@@ -109,6 +138,8 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         here += swap_out(state, task, e, base, devices)
     elif kind == RawKind.FAULT:
         task.fault, task.accessed, task.first_alloc = e, False, None
+    elif kind == RawKind.FAULT_END:
+        task.fault = None
     elif kind == RawKind.PAGE_ALLOC:
         if task.fault is not None and task.first_alloc is None:
             task.first_alloc = e["value"]

@@ -14,7 +14,7 @@ from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.model.events import COLUMNS, Backend, Cause, Kind
 from swaptrace.model.meta import SwapChange, SwapDevice
-from tests.oracle.ingest import reconstruct
+from tests.oracle.ingest import move_major_faults, reconstruct
 
 DEVICES = (SwapDevice(0, 7 << 20, kind="zram", pages=64), SwapDevice(1, 8 << 20, start_sector=2048, pages=4096))
 ORACLE_DEVICES = [
@@ -72,9 +72,9 @@ def chunk(events: list[dict[str, int]]) -> RawChunk:
 
 
 def vectorised(
-    events: list[dict[str, int]], cuts: list[int], faults: bool, slots: SlotMap | None = None
+    events: list[dict[str, int]], cuts: list[int], faults: bool, slots: SlotMap | None = None, majors: bool = False
 ) -> list[dict[str, Any]]:
-    built = Reconstruction(slots or SlotMap(DEVICES), VMSTAT, Findings(), faults=faults)
+    built = Reconstruction(slots or SlotMap(DEVICES), VMSTAT, Findings(), faults=faults, majors=majors)
     bounds = [0, *sorted(min(c, len(events)) for c in cuts), len(events)]
     parts = [built.feed(chunk(events[a:b])) for a, b in pairwise(bounds)] + [built.finish()]
     rows: list[dict[str, Any]] = []
@@ -108,6 +108,26 @@ def test_equals_the_oracle(stream: list[tuple[dict[str, int], int, int]], cuts: 
     events = complete(stream)
     expected = [null_free(row) for row in reconstruct(events, ORACLE_DEVICES, ITEMS, faults)]
     assert [null_free(row) for row in vectorised(events, cuts, faults)] == expected
+
+
+major = st.integers(0x1000, 0x5000).map(lambda a: {"kind": RawKind.MAJOR_FAULT, "value": a * 16})
+read = st.sampled_from([80, 88, 500]).map(lambda s: {"kind": RawKind.BIO_READ, "dev": 7 << 20, "value": s, "count": 8})
+zero = st.sampled_from([5, 7, 3]).map(lambda n: {"kind": RawKind.MEMCG_EVENT, "value": n, "count": 1, "extra": 4})
+leave = st.just({"kind": RawKind.EXIT})
+ends = st.lists(
+    st.tuples(st.one_of(major, major, read, read, zero, item, out, leave), step, st.sampled_from([1, 1, 1, 2])),
+    max_size=40,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(ends, st.lists(st.integers(0, 40), max_size=4))
+def test_major_faults_equal_the_oracle(stream: list[tuple[dict[str, int], int, int]], cuts: list[int]) -> None:
+    events = complete(stream)
+    moved = move_major_faults(events, ORACLE_DEVICES, ITEMS)
+    expected = [null_free(row) for row in reconstruct(moved, ORACLE_DEVICES, ITEMS, True, exact=False)]
+    for parts in (cuts, list(range(len(events)))):
+        assert [null_free(row) for row in vectorised(events, parts, False, majors=True)] == expected
 
 
 @settings(max_examples=200, deadline=None)
