@@ -136,6 +136,7 @@ def _from_events(
             capabilities[Capability.OWNER] = Sight.INFERRED
         if built.seen["frees"]:
             capabilities[Capability.FREE] = Sight.OBSERVED if _only_zram(known) else Sight.INFERRED
+            findings.notes += _about_frees(known, header)
         meta = dataclasses.replace(header, capabilities=capabilities, cpus=header.cpus or top_cpu + 1)
         return writer.finish(_complete(meta, findings, known))
 
@@ -174,6 +175,17 @@ def _settle(devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]) ->
     if len(devices) == len(guessed) == 1:
         return (dataclasses.replace(devices[0], dev=guessed[0].dev),), devices[0].kind != "zram"
     return guessed, True
+
+
+def _about_frees(devices: Sequence[SwapDevice], header: TraceMeta) -> list[str]:
+    """Say which frees the handles of zsmalloc do not show, and which they show wrongly."""
+    notes = ["Slots of zram are freed unseen where one word fills the page: it has no handle."]
+    if not _only_zram(devices):
+        notes.append("Frees were seen on zram only; on other areas they are inferred.")
+    for name, value in header.settings.items():
+        if name.endswith((".backing_dev", ".recomp_algorithm")) and value not in ("", "none"):
+            notes.append(f"{name} is {value}: when zram moves or recompresses a page, its handle counts as freed.")
+    return notes
 
 
 def _only_zram(devices: Sequence[SwapDevice]) -> bool:

@@ -1,4 +1,5 @@
-"""Allocations and releases of handles in text: pointers of any width, hashed or not, and only objects of a handle's size."""
+"""Allocations and releases of handles in text: pointers of any width, hashed or not, and only objects as large as a
+handle."""
 
 from __future__ import annotations
 
