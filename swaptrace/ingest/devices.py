@@ -17,12 +17,14 @@ Array = NDArray[Any]
 MAX_FOLIO_PAGES = 512  # a PMD-sized folio of 4 KiB pages
 _SWAP_SHARE = 0.1  # zswap writeback writes the device without a write_folio, so not every write needs one
 
+_FOLIO_PAGES = np.zeros(8 * MAX_FOLIO_PAGES + 2, np.int64)  # by sectors; the last entry stands for all larger sizes
+for _pages in (1 << order for order in range(MAX_FOLIO_PAGES.bit_length())):
+    _FOLIO_PAGES[8 * _pages] = _pages
+
 
 def folio_pages(sectors: Array) -> NDArray[np.int64]:
     """Return the pages of a swap bio, 0 where its size is none of a folio (8 sectors times a power of two)."""
-    pages = sectors.astype(np.int64) >> 3
-    good = (sectors & 7 == 0) & (pages > 0) & (pages & (pages - 1) == 0) & (pages <= MAX_FOLIO_PAGES)
-    return np.where(good, pages, 0)
+    return _FOLIO_PAGES.take(sectors, mode="clip")
 
 
 class SlotMap:

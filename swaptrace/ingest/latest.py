@@ -25,7 +25,8 @@ class Latest(Tasks):
         kind = events.kind[self.order]
         self.item = np.zeros(len(kind), np.uint8)
         self._memcg = kind == RawKind.MEMCG_EVENT
-        self.item[self._memcg] = items(events.value[self.order[self._memcg]])
+        memcg = np.flatnonzero(self._memcg)
+        self.item[memcg] = items(events.value[self.order[memcg]])
         self.out = kind == RawKind.WRITE_FOLIO
         write, read, fault = (kind == k for k in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.FAULT))
         self.access = read | (self.item == Item.SWPIN_ZERO) | (self.item == Item.ZSWPIN)

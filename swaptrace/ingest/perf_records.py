@@ -45,15 +45,14 @@ class IdTable:
         span = int(self._keys[-1]) - self._low + 1
         self._dense: NDArray[np.int16] | None = None
         if span <= self._DENSE:
-            self._dense = np.full(span + 1, -1, np.int16)
-            self._dense[(self._keys - np.uint64(self._low)).astype(np.int64)] = self._attrs
+            self._dense = np.full(span + 2, -1, np.int16)  # from the id before the lowest to that after the highest
+            self._dense[(self._keys - np.uint64(self._low)).astype(np.int64) + 1] = self._attrs
 
     def __call__(self, ids: Words) -> NDArray[np.int16]:
         """Return the event number of each id, -1 where it is unknown."""
         if self._dense is not None:
-            offset = ids - np.uint64(self._low)  # wraps for smaller ids: they end up in the last, unknown, entry
-            found: NDArray[np.int16] = self._dense[np.minimum(offset, np.uint64(len(self._dense) - 1)).astype(np.int64)]
-            return found
+            offset = (ids - np.uint64(self._low) + np.uint64(1)).view(np.int64)  # clipped to the two unknown entries
+            return self._dense.take(offset, mode="clip")
         at = np.minimum(np.searchsorted(self._keys, ids), len(self._keys) - 1)
         return np.where(self._keys[at] == ids, self._attrs[at], np.int16(-1))
 
@@ -64,17 +63,18 @@ def find_samples(words: Words, id_word: int | None, ids: IdTable | None) -> Bloc
     ``id_word`` is the word of a sample that holds its id; without ids (one event) every sample is event 0.
     Raises :class:`InputError` where the chain of records is broken.
     """
-    low = words.view(np.uint32)
-    at = np.flatnonzero(low[::2] == SAMPLE)
-    at = at[at < len(words) - (id_word or 0)]
-    attr = np.zeros(len(at), np.int16) if ids is None or id_word is None else ids(words[at + id_word])
+    at = np.flatnonzero(words.astype(np.uint32) == SAMPLE)  # a copy of the low halves compares faster than a stride
+    at = at[: np.searchsorted(at, len(words) - (id_word or 0))]
+    attr = np.zeros(len(at), np.int16) if ids is None or id_word is None else ids(words[id_word:].take(at))
     known = attr >= 0
     if not known.all():
-        at, attr = at[known], attr[known]
-    end = at + (low[2 * at + 1] >> 19)  # the size in bytes is the upper 16 bits of the word; / 8
+        keep = np.flatnonzero(known)
+        at, attr = at.take(keep), attr.take(keep)
+    end = at + (words.take(at) >> np.uint64(51)).view(np.int64)  # the size in bytes is the upper 16 bits of the word
     whole = end <= len(words)
     if not whole.all():
-        at, attr, end = at[whole], attr[whole], end[whole]
+        keep = np.flatnonzero(whole)
+        at, attr, end = at.take(keep), attr.take(keep), end.take(keep)
     chained = _chain(words, at, end)
     if chained is None:
         return _walk_all(words, id_word, ids)

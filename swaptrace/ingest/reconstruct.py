@@ -134,14 +134,14 @@ class Reconstruction:
         bios = self._pair(find, outs, x.events.ts)
 
         alone = find.plain.copy()
-        alone[bios[bios >= 0]] = False
-        waits = (
-            alone & (find.latest_plain[find.end] == np.arange(len(alone))) & (find.latest_out[find.end] < find.index)
-        )
-        waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
-        backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.open[find.order]))
+        alone[bios[np.flatnonzero(bios >= 0)]] = False
+        last = find.latest_plain[find.ends]  # the bio that may still wait, at the end of each life
+        waits = last[(last >= find.start[find.ends]) & (last > find.latest_out[find.ends]) & ~find.ended[find.ends]]
+        waits = waits[x.events.ts[find.order[waits]] >= horizon]
+        backs = (alone | find.announced) & (fresh | x.open[find.order])
+        backs[waits] = False
 
-        rows = self._rows(find, x, fresh, outs, bios, backs)
+        rows = self._rows(find, x, fresh, outs, bios, np.flatnonzero(backs))
         waiting = np.zeros(len(x.seq), np.bool_)
         waiting[find.order[waits]] = True
         kept, reigning = find.live()
@@ -162,9 +162,9 @@ class Reconstruction:
             device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size)
             outside = device[bio] < 0
             odd = ~outside & ((size == 0) | (discard & (size > MAX_DISCARD_PAGES)))
-            self._findings.skip("bios outside the swap areas", int(outside.sum()))
-            self._findings.skip("bios of the swap areas that are none of a folio", int(odd.sum()))
-            keep[bio[outside | odd]] = False
+            self._findings.skip("bios outside the swap areas", np.count_nonzero(outside))
+            self._findings.skip("bios of the swap areas that are none of a folio", np.count_nonzero(odd))
+            keep[bio[np.flatnonzero(outside | odd)]] = False
             pages[bio] = size
         item = np.flatnonzero(kind == RawKind.MEMCG_EVENT)
         keep[item] = self._items(chunk.value[item]) > 0
@@ -176,13 +176,12 @@ class Reconstruction:
     def _pair(self, find: Latest, outs: Array, ts: Array) -> Array:
         """Return the position of the bio of each write_folio, -1 where it has none."""
         bio = find.latest_plain[outs]
-        ts = ts[find.order]
         good = (bio > find.before(find.latest_out, outs)) & (find.latest_out_item[outs] < bio)
-        good &= ts[outs] - ts[np.maximum(bio, 0)] <= PAIR_NS
+        good &= ts[find.order[outs]] - ts[find.order[np.maximum(bio, 0)]] <= PAIR_NS
         return np.where(good, bio, -1)
 
     def _rows(self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array) -> Rows:
-        mine = fresh[outs]
+        mine = np.flatnonzero(fresh[outs])
         outs, bios = outs[mine], bios[mine]
         ins = np.flatnonzero(find.access & fresh)
         others = np.flatnonzero(find.other & fresh)
@@ -230,13 +229,13 @@ class Reconstruction:
         if bool((va >= 0).any()):
             rows.fill(at, va=va, owner_tgid=owner, conf=np.where(va >= 0, Confidence.VA, 0))
             self.seen["owners"] += int((va >= 0).sum())
-        paired = bios >= 0
+        paired = np.flatnonzero(bios >= 0)
         self._locate(rows, at[paired], find.order[bios[paired]], x)
 
     def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array) -> None:
         where = find.order[ins]
         at, e = rank[where], x.events
-        bio = e.kind[where] == RawKind.BIO_READ
+        bio = np.flatnonzero(e.kind[where] == RawKind.BIO_READ)
         fault, first = find.fault_of(ins)
         some = fault >= find.start[ins]
         caused = some & first
@@ -246,13 +245,14 @@ class Reconstruction:
             at,
             kind=Kind.SWAP_IN,
             cause=np.where(caused, Cause.FAULT, np.where(some, Cause.READAHEAD, self._no_fault)),
-            backend=np.where(bio, Backend.DISK, stored),
+            backend=stored,
             va=np.where(caused, _page(e.value[source]), -1),
             write=caused & (e.count[source] == 1),
             owner_tgid=np.where(caused, e.tgid[where], 0),
             memcg=e.extra[where],
             pages=np.clip(e.count[where], 1, MAX_FOLIO_PAGES),
         )
+        rows.fill(at[bio], backend=Backend.DISK)
         self._locate(rows, at[bio], where[bio], x)
 
     def _others(self, rows: Rows, rank: Array, where: Array, x: _Placed) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["Tasks"]
 
 Array = NDArray[Any]
-Positions = NDArray[np.int32]
+Positions = NDArray[np.int64]
 _DENSE_TIDS = 1 << 22
 
 
@@ -28,13 +28,12 @@ class Tasks:
         n = len(tid)
         first = np.ones(n, np.bool_)
         first[1:] = (tid[1:] != tid[:-1]) | exits[:-1]
-        self.index: Positions = np.arange(n, dtype=np.int32)  # 32 bits: half the memory traffic of the scans
-        self._never: Positions = np.full(n, -1, np.int32)
-        begins = np.flatnonzero(first).astype(np.int32)
+        self._index = np.arange(n, dtype=np.int32)
+        self._never: Positions = np.full(n, -1, np.int64)
+        begins = np.flatnonzero(first)
         lengths = np.diff(np.append(begins, n))
         self.start: Positions = np.repeat(begins, lengths)
         self.ends: Positions = begins + lengths - 1  # the last position of each life
-        self.end: Positions = np.repeat(self.ends, lengths)
         self.ended: NDArray[np.bool_] = exits  # position is an EXIT
 
     def latest(self, mask: NDArray[np.bool_]) -> Positions:
@@ -44,7 +43,10 @@ class Tasks:
         """
         if not mask.any():
             return self._never
-        return np.maximum.accumulate(np.where(mask, self.index, np.int32(-1)))
+        marked = mask * self._index
+        latest: Positions = np.maximum.accumulate(marked, dtype=np.int64)  # with 32 bits four times slower
+        latest[: int(mask.argmax())] = -1
+        return latest
 
     def before(self, latest: Positions, at: Array) -> Positions:
         """Return ``latest`` as it was just before the positions ``at``."""
