@@ -33,11 +33,11 @@ class Latest(Tasks):
         self.alloc = kind == RawKind.PAGE_ALLOC
         self.other = (kind == RawKind.BIO_DISCARD) | (kind >= RawKind.EXEC)  # EXEC, EXIT, LOST
         self._bio = write | read
+        self.memcg = bool(self._memcg.any())
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)
         out_item = (self.item == Item.PSWPOUT) | (self.item == Item.SWPOUT_ZERO) | (self.item == Item.ZSWPOUT)
         self.latest_out_item = self.latest(out_item)
-        self._latest_end = self.latest(self._bio | self.out)  # what ends the reign of a memcg event
         self.announced = self._announced(write)
         self.plain = write & ~self.announced
         self.latest_plain = self.latest(self.plain)
@@ -67,7 +67,8 @@ class Latest(Tasks):
         """Write the memory cgroup of fresh bios into their ``extra``: that of the latest memcg event that still
         reigns."""
         self._latest_memcg = self.latest(self._memcg & open_)
-        if not self._memcg.any():
+        self._latest_end = self.latest(self._bio | self.out) if self.memcg else self._never  # what ends the reign
+        if not self.memcg:
             return
         bios = np.flatnonzero(self._bio & fresh)
         latest = self._latest_memcg[bios]

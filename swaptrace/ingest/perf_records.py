@@ -66,14 +66,10 @@ def find_samples(words: Words, id_word: int | None, ids: IdTable | None) -> Bloc
     at = np.flatnonzero(words.astype(np.uint32) == SAMPLE)  # a copy of the low halves compares faster than a stride
     at = at[: np.searchsorted(at, len(words) - (id_word or 0))]
     attr = np.zeros(len(at), np.int16) if ids is None or id_word is None else ids(words[id_word:].take(at))
-    known = attr >= 0
-    if not known.all():
-        keep = np.flatnonzero(known)
-        at, attr = at.take(keep), attr.take(keep)
     end = at + (words.take(at) >> np.uint64(51)).view(np.int64)  # the size in bytes is the upper 16 bits of the word
-    whole = end <= len(words)
-    if not whole.all():
-        keep = np.flatnonzero(whole)
+    good = (attr >= 0) & (end <= len(words))  # known and whole
+    if not good.all():
+        keep = np.flatnonzero(good)
         at, attr, end = at.take(keep), attr.take(keep), end.take(keep)
     chained = _chain(words, at, end)
     if chained is None:

@@ -48,7 +48,7 @@ from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap, folio_pages
 from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.memcg_items import Item, ItemCodes
 from swaptrace.ingest.owners import PageOwners
-from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
+from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.rows import Rows
 from swaptrace.model.events import Backend, Cause, Confidence, Kind
 
@@ -58,6 +58,9 @@ Array = NDArray[Any]
 PAIR_NS = 1_000_000_000  # a bio and its write_folio are microseconds apart, unless the task is preempted between them
 MAX_DISCARD_PAGES = 4096  # a free cluster is 512; swapon -d discards the whole area, before it holds anything
 _PAGE = np.uint64(12)
+_STORED = np.full(len(Item), Backend.UNKNOWN, np.uint8)  # by item: where the page is that no bio moved
+_STORED[[Item.SWPIN_ZERO, Item.SWPOUT_ZERO]] = Backend.ZERO
+_STORED[[Item.ZSWPIN, Item.ZSWPOUT]] = Backend.ZSWAP
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class _Placed:
     pages: NDArray[np.int64]
     open: NDArray[np.bool_]  # carried bios that still wait for a write_folio, memcg events that still reign
 
-    def after(self, earlier: _Placed) -> _Placed:
+    def after(self, earlier: _Placed, keep: Array) -> _Placed:
+        """Return ``earlier`` and then the rows ``keep`` of this one."""
         names = ("seq", "device", "slot", "pages", "open")
-        joined = (np.concatenate([getattr(earlier, n), getattr(self, n)]) for n in names)
-        return _Placed(concat([earlier.events, self.events]), *joined)
+        events = {n: _append(getattr(earlier.events, n), getattr(self.events, n), keep) for n in FIELDS}
+        return _Placed(RawChunk(**events), *(_append(getattr(earlier, n), getattr(self, n), keep) for n in names))
 
     def take(self, keep: Array) -> _Placed:
         return _Placed(
@@ -110,7 +114,7 @@ class Reconstruction:
         self._inferred = inferred
         self._owners = PageOwners()
         self._next_seq = 0
-        self._carry = self._place(empty())
+        self._carry = self._place(empty())[0]
         self._held = Rows.none()
         self.seen = {"slots": 0, "owners": 0}
 
@@ -124,14 +128,16 @@ class Reconstruction:
 
     def _step(self, chunk: RawChunk, horizon: int) -> Rows:
         """Take a chunk; bios before ``horizon`` wait no longer."""
-        x = self._place(chunk).after(self._carry)
+        placed, keep = self._place(chunk)
+        x = placed.after(self._carry, keep)
         fresh = np.ones(len(x.seq), np.bool_)
         fresh[: len(self._carry.seq)] = False
         find = Latest(x.events, self._items)
         fresh = fresh[find.order]
         find.name_memcg(x.events, fresh, fresh | x.open[find.order])
         outs = np.flatnonzero(find.out)
-        bios = self._pair(find, outs, x.events.ts)
+        earlier = find.before(find.latest_out, outs)
+        bios = self._pair(find, outs, earlier, x.events.ts)
 
         alone = find.plain.copy()
         alone[bios[np.flatnonzero(bios >= 0)]] = False
@@ -141,7 +147,7 @@ class Reconstruction:
         backs = (alone | find.announced) & (fresh | x.open[find.order])
         backs[waits] = False
 
-        rows = self._rows(find, x, fresh, outs, bios, np.flatnonzero(backs))
+        rows = self._rows(find, x, fresh, outs, earlier, bios, np.flatnonzero(backs))
         waiting = np.zeros(len(x.seq), np.bool_)
         waiting[find.order[waits]] = True
         kept, reigning = find.live()
@@ -149,8 +155,8 @@ class Reconstruction:
         self._carry = carry.take(kept | reigning | waiting)
         return self._release(rows)
 
-    def _place(self, chunk: RawChunk) -> _Placed:
-        """Drop what does not matter; give bios their device, slot and pages."""
+    def _place(self, chunk: RawChunk) -> tuple[_Placed, Array]:
+        """Give bios their device, slot and pages; tell which rows matter at all."""
         kind = chunk.kind
         keep = kind != RawKind.MAJOR_FAULT
         pages = np.zeros(len(chunk), np.int64)
@@ -170,19 +176,27 @@ class Reconstruction:
         keep[item] = self._items(chunk.value[item]) > 0
         seq = np.arange(self._next_seq, self._next_seq + len(chunk))
         self._next_seq += len(chunk)
-        placed = _Placed(chunk, seq, device, slot, pages, np.zeros(len(chunk), np.bool_))
-        return placed if keep.all() else placed.take(keep)
+        return _Placed(chunk, seq, device, slot, pages, np.zeros(len(chunk), np.bool_)), np.flatnonzero(keep)
 
-    def _pair(self, find: Latest, outs: Array, ts: Array) -> Array:
-        """Return the position of the bio of each write_folio, -1 where it has none."""
+    def _pair(self, find: Latest, outs: Array, earlier: Array, ts: Array) -> Array:
+        """Return the position of the bio of each write_folio, -1 where it has none; ``earlier``: of the one before."""
         bio = find.latest_plain[outs]
-        good = (bio > find.before(find.latest_out, outs)) & (find.latest_out_item[outs] < bio)
+        good = (bio > earlier) & (find.latest_out_item[outs] < bio)
         good &= ts[find.order[outs]] - ts[find.order[np.maximum(bio, 0)]] <= PAIR_NS
         return np.where(good, bio, -1)
 
-    def _rows(self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array) -> Rows:
+    def _rows(
+        self,
+        find: Latest,
+        x: _Placed,
+        fresh: Array,
+        outs: Array,
+        earlier: Array,
+        bios: Array,
+        backs: Array,
+    ) -> Rows:
         mine = np.flatnonzero(fresh[outs])
-        outs, bios = outs[mine], bios[mine]
+        outs, earlier, bios = outs[mine], earlier[mine], bios[mine]
         ins = np.flatnonzero(find.access & fresh)
         others = np.flatnonzero(find.other & fresh)
         emit = np.zeros(len(x.seq), np.bool_)
@@ -190,7 +204,7 @@ class Reconstruction:
             emit[find.order[part]] = True
         rank = np.cumsum(emit) - 1
         rows = Rows.of(x.events, x.seq, np.flatnonzero(emit))
-        self._outs(rows, rank, find, x, outs, bios, *self._owner(find, x, fresh, ins, outs))
+        self._outs(rows, rank, find, x, outs, earlier, bios, *self._owner(find, x, fresh, ins, outs))
         self._ins(rows, rank, find, x, ins)
         where = find.order[backs]
         at = rank[where]
@@ -206,53 +220,56 @@ class Reconstruction:
         find: Latest,
         x: _Placed,
         outs: Array,
+        earlier: Array,
         bios: Array,
         va: Array,
         owner: Array,
     ) -> None:
         where = find.order[outs]
         at, e = rank[where], x.events
-        item = find.latest_out_item[outs]
-        some = item > find.before(find.latest_out, outs)
-        source = find.order[np.maximum(item, 0)]
-        code = np.where(some, find.item[np.maximum(item, 0)], Item.OTHER)
-        backend = np.where(code == Item.ZSWPOUT, Backend.ZSWAP, Backend.UNKNOWN)
-        backend = np.where(code == Item.SWPOUT_ZERO, Backend.ZERO, backend)
         rows.fill(
             at,
             kind=Kind.SWAP_OUT,
             cause=Cause.RECLAIM,
-            backend=np.where(bios >= 0, Backend.DISK, backend),
+            backend=Backend.UNKNOWN,
             pfn=e.value[where].view(np.int64),
-            memcg=np.where(some, e.extra[source], 0),
         )
+        item = find.latest_out_item[outs]
+        some = np.flatnonzero(item > earlier)
+        item = item[some]
+        rows.fill(at[some], backend=_STORED.take(find.item[item]), memcg=e.extra[find.order[item]])
         if bool((va >= 0).any()):
             rows.fill(at, va=va, owner_tgid=owner, conf=np.where(va >= 0, Confidence.VA, 0))
             self.seen["owners"] += int((va >= 0).sum())
         paired = np.flatnonzero(bios >= 0)
+        rows.fill(at[paired], backend=Backend.DISK)
         self._locate(rows, at[paired], find.order[bios[paired]], x)
 
     def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array) -> None:
         where = find.order[ins]
         at, e = rank[where], x.events
-        bio = np.flatnonzero(e.kind[where] == RawKind.BIO_READ)
+        read = e.kind[where] == RawKind.BIO_READ
         fault, first = find.fault_of(ins)
         some = fault >= find.start[ins]
         caused = some & first
         source = find.order[np.maximum(fault, 0)]
-        stored = np.where(find.item[ins] == Item.SWPIN_ZERO, Backend.ZERO, Backend.ZSWAP)
         rows.fill(
             at,
             kind=Kind.SWAP_IN,
             cause=np.where(caused, Cause.FAULT, np.where(some, Cause.READAHEAD, self._no_fault)),
-            backend=stored,
+            backend=Backend.DISK,
             va=np.where(caused, _page(e.value[source]), -1),
             write=caused & (e.count[source] == 1),
             owner_tgid=np.where(caused, e.tgid[where], 0),
-            memcg=e.extra[where],
-            pages=np.clip(e.count[where], 1, MAX_FOLIO_PAGES),
         )
-        rows.fill(at[bio], backend=Backend.DISK)
+        if find.memcg:
+            rows.fill(at, memcg=e.extra[where])
+        bio, other = np.flatnonzero(read), np.flatnonzero(~read)
+        rows.fill(
+            at[other],
+            backend=_STORED.take(find.item[ins[other]]),
+            pages=np.clip(e.count[where[other]], 1, MAX_FOLIO_PAGES),
+        )
         self._locate(rows, at[bio], where[bio], x)
 
     def _others(self, rows: Rows, rank: Array, where: Array, x: _Placed) -> None:
@@ -319,6 +336,16 @@ class Reconstruction:
         cut = int(np.searchsorted(rows.seq, waiting.min())) if len(waiting) else len(rows)
         self._held = rows.part(cut, len(rows))
         return rows.part(0, cut)
+
+
+def _append(earlier: Array, later: Array, keep: Array) -> Array:
+    """Return ``earlier`` and then the items ``keep`` of ``later``, copied once."""
+    if len(keep) == len(later):
+        return np.concatenate([earlier, later])
+    out = np.empty(len(earlier) + len(keep), later.dtype)
+    out[: len(earlier)] = earlier
+    later.take(keep, out=out[len(earlier) :], mode="clip")
+    return out
 
 
 def _page(address: Array) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tasks"]
+__all__ = ["Tasks", "task_order"]
 
 Array = NDArray[Any]
 Positions = NDArray[np.int64]
@@ -23,7 +23,7 @@ class Tasks:
     """
 
     def __init__(self, tid: NDArray[np.uint32], exits: NDArray[np.bool_]) -> None:
-        self.order = _group(tid)
+        self.order = task_order(tid)
         tid, exits = tid[self.order], exits[self.order]
         n = len(tid)
         first = np.ones(n, np.bool_)
@@ -54,7 +54,7 @@ class Tasks:
         return np.maximum(latest[np.maximum(at - 1, 0)], none) if len(at) else none
 
 
-def _group(tid: NDArray[np.uint32]) -> NDArray[np.int64]:
+def task_order(tid: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Return the stable order by task. 16-bit codes sort by radix, several times faster than the numbers themselves."""
     if len(tid) == 0:
         return np.zeros(0, np.int64)
