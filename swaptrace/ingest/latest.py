@@ -51,9 +51,13 @@ class Latest(Tasks):
         self.latest_first_alloc = self.latest(self.first_alloc)
 
     def _announced(self, write: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        self._latest_wb = self.latest(self.item == Item.ZSWPWB)
+        wb = self.item == Item.ZSWPWB
         announced = np.zeros(len(write), np.bool_)
+        self._latest_wb = self._latest_write_or_out = self._never
+        if not wb.any():
+            return announced
         bios = np.flatnonzero(write)
+        self._latest_wb = self.latest(wb)
         self._latest_write_or_out = self.latest(write | self.out)
         announced[bios] = self._latest_wb[bios] > self.before(self._latest_write_or_out, bios)
         return announced

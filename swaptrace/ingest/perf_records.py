@@ -20,6 +20,7 @@ __all__ = ["Block", "IdTable", "find_samples"]
 
 Words = NDArray[np.uint64]
 SAMPLE = 9
+_NEAR_WORDS = 1 << 17  # temporaries that stay in the near cache
 _UNBOUNDED = (66, 71)  # TRACING_DATA and AUXTRACE are followed by data that their size does not count
 
 
@@ -63,7 +64,7 @@ def find_samples(words: Words, id_word: int | None, ids: IdTable | None) -> Bloc
     ``id_word`` is the word of a sample that holds its id; without ids (one event) every sample is event 0.
     Raises :class:`InputError` where the chain of records is broken.
     """
-    at = np.flatnonzero(words.astype(np.uint32) == SAMPLE)  # a copy of the low halves compares faster than a stride
+    at = _candidates(words)
     at = at[: np.searchsorted(at, len(words) - (id_word or 0))]
     attr = np.zeros(len(at), np.int16) if ids is None or id_word is None else ids(words[id_word:].take(at))
     end = at + (words.take(at) >> np.uint64(51)).view(np.int64)  # the size in bytes is the upper 16 bits of the word
@@ -77,6 +78,15 @@ def find_samples(words: Words, id_word: int | None, ids: IdTable | None) -> Bloc
     return Block(at, attr, *chained)
 
 
+def _candidates(words: Words) -> NDArray[np.int64]:
+    """Return where the low half of a word is that of a sample's header."""
+    parts = [np.zeros(0, np.int64)]
+    for start in range(0, len(words), _NEAR_WORDS):
+        low = words[start : start + _NEAR_WORDS].astype(np.uint32)  # a copy compares faster than a stride
+        parts.append(np.flatnonzero(low == SAMPLE) + start)
+    return np.concatenate(parts)
+
+
 def _chain(words: Words, at: NDArray[Any], end: NDArray[Any]) -> tuple[list[tuple[int, int, int]], int] | None:
     """Prove that the candidates and the records between them are one chain; return those records and the words used."""
     others: list[tuple[int, int, int]] = []
@@ -84,8 +94,11 @@ def _chain(words: Words, at: NDArray[Any], end: NDArray[Any]) -> tuple[list[tupl
     gaps = np.flatnonzero(begin != at)
     if len(gaps) and bool((begin[gaps] > at[gaps]).any()):
         return None
-    for gap in gaps.tolist():
-        if _walk(words, int(begin[gap]), int(at[gap]), others) != at[gap]:
+    starts, stops = begin[gaps], at[gaps]
+    for start, stop, head in zip(starts.tolist(), stops.tolist(), words[starts].tolist(), strict=True):
+        if start + (head >> 51) == stop and not head >> 48 & 7 and head & 0xFFFFFFFF not in _UNBOUNDED:
+            others.append((start, head & 0xFFFFFFFF, head >> 51))  # the usual case: one record
+        elif _walk(words, start, stop, others) != stop:
             return None
     return others, _walk(words, int(end[-1]) if len(at) else 0, len(words), others)
 

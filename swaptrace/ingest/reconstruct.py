@@ -168,8 +168,8 @@ class Reconstruction:
             device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size)
             outside = device[bio] < 0
             odd = ~outside & ((size == 0) | (discard & (size > MAX_DISCARD_PAGES)))
-            self._findings.skip("bios outside the swap areas", np.count_nonzero(outside))
-            self._findings.skip("bios of the swap areas that are none of a folio", np.count_nonzero(odd))
+            self._findings.skip("bios outside the swap areas", int(np.count_nonzero(outside)))
+            self._findings.skip("bios of the swap areas that are none of a folio", int(np.count_nonzero(odd)))
             keep[bio[np.flatnonzero(outside | odd)]] = False
             pages[bio] = size
         item = np.flatnonzero(kind == RawKind.MEMCG_EVENT)

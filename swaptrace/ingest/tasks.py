@@ -61,10 +61,11 @@ def task_order(tid: NDArray[np.uint32]) -> NDArray[np.int64]:
     top = int(tid.max())
     if top < _DENSE_TIDS:
         used = np.zeros(top + 1, np.bool_)
-        used[tid] = True
+        where = tid.astype(np.int64)
+        used[where] = True
         codes = np.cumsum(used) - 1
         if codes[-1] == 0:
             return np.arange(len(tid))
         if codes[-1] < 1 << 16:
-            return np.argsort(codes.astype(np.uint16)[tid], kind="stable")
+            return np.argsort(codes.astype(np.uint16)[where], kind="stable")
     return np.argsort(tid, kind="stable")
