@@ -49,7 +49,7 @@ class CommTable:
         self._changes = [change for change in self._changes if change[0] > last]
         if not due and not self.words:
             return chunk
-        self._reserve([int(chunk.tid[chunk.tid < _DENSE_TIDS].max(initial=0))], due)
+        self._reserve([min(int(chunk.tid.max()), _DENSE_TIDS - 1)], due)
         at = 0
         for time, _, tid, code in due:
             until = int(np.searchsorted(chunk.ts, time, "left"))

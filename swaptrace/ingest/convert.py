@@ -14,7 +14,7 @@ from swaptrace.ingest.headers import header_of
 from swaptrace.ingest.memcg_items import ItemCodes
 from swaptrace.ingest.merge import merge_by_time
 from swaptrace.ingest.parquet import ParquetRows
-from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
+from swaptrace.ingest.raw import Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.ingest.rows import Rows
 from swaptrace.ingest.sources import AnySource, open_sources
@@ -100,16 +100,18 @@ def _from_events(
 ) -> TraceMeta:
     stream = _with_changes(source.chunks(), header, devices)
     prefix = _prefix(stream)
-    head = concat(prefix).take(slice(0, PREFIX_EVENTS))
-    guessed = () if any(d.dev for d in devices) else infer_devices(head)
+    head = _first(prefix, PREFIX_EVENTS)
+    kinds = {int(kind) for chunk in head for kind in np.flatnonzero(np.bincount(chunk.kind))}
+    guessed = () if any(d.dev for d in devices) or not head else infer_devices(*head)
+    head.clear()
     known, inferred = _settle(devices, guessed)
     findings = source.findings
     built = Reconstruction(
         SlotMap(known, header.swap_changes if known == header.devices else ()),
         header.vmstat_before,
         findings,
-        faults=bool((head.kind == RawKind.FAULT).any()),
-        majors=not (head.kind == RawKind.FAULT).any() and bool((head.kind == RawKind.MAJOR_FAULT).any()),
+        faults=RawKind.FAULT in kinds,
+        majors=RawKind.FAULT not in kinds and RawKind.MAJOR_FAULT in kinds,
         inferred=inferred,
     )
     counts, top_cpu = np.zeros(len(Kind), np.int64), 0
@@ -127,7 +129,7 @@ def _from_events(
                 progress(source.done, source.size)
         put(built.finish())
         _require(int(counts[list(_SWAP)].sum()), source.name, findings)
-        _explain(findings, known, inferred, head, header)
+        _explain(findings, known, inferred, kinds, header)
         slots = Sight.INFERRED if inferred else Sight.OBSERVED
         capabilities = dict(header.capabilities)  # of the recorder: what no event shows
         if built.seen["slots"]:
@@ -159,6 +161,15 @@ def _prefix(stream: Iterator[RawChunk]) -> list[RawChunk]:
         chunks.append(chunk)
         rows += len(chunk)
     return chunks
+
+
+def _first(chunks: Sequence[RawChunk], rows: int) -> list[RawChunk]:
+    """Return the first ``rows`` rows of ``chunks``, not copied."""
+    out = []
+    for chunk in chunks:
+        out.append(chunk.take(slice(0, rows)))
+        rows -= len(out[-1])
+    return out
 
 
 def _chain(prefix: list[RawChunk], stream: Iterator[RawChunk]) -> Iterator[RawChunk]:
@@ -193,10 +204,10 @@ def _only_zram(devices: Sequence[SwapDevice]) -> bool:
 
 
 def _explain(
-    findings: Findings, devices: tuple[SwapDevice, ...], inferred: bool, head: RawChunk, header: TraceMeta
+    findings: Findings, devices: tuple[SwapDevice, ...], inferred: bool, kinds: set[int], header: TraceMeta
 ) -> None:
-    """Say in words what this recording cannot show."""
-    has = {kind: bool((head.kind == kind).any()) for kind in RawKind}
+    """Say in words what this recording cannot show; ``kinds`` are those among its first events."""
+    has = {kind: kind in kinds for kind in RawKind}
     if not devices:
         findings.notes.append("No swap device was seen: no block events, or zram before 6.3. No event has a slot.")
     elif inferred:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.ingest.raw import RawChunk, RawKind
+from swaptrace.ingest.tasks import task_order
 from swaptrace.model.meta import SwapChange, SwapDevice
 
 __all__ = ["MAX_FOLIO_PAGES", "SlotMap", "folio_pages", "infer_devices", "parse_swaps"]
@@ -17,12 +18,14 @@ Array = NDArray[Any]
 MAX_FOLIO_PAGES = 512  # a PMD-sized folio of 4 KiB pages
 _SWAP_SHARE = 0.1  # zswap writeback writes the device without a write_folio, so not every write needs one
 
+_FOLIO_PAGES = np.zeros(8 * MAX_FOLIO_PAGES + 2, np.int64)  # by sectors; the last entry stands for all larger sizes
+for _pages in (1 << order for order in range(MAX_FOLIO_PAGES.bit_length())):
+    _FOLIO_PAGES[8 * _pages] = _pages
+
 
 def folio_pages(sectors: Array) -> NDArray[np.int64]:
     """Return the pages of a swap bio, 0 where its size is none of a folio (8 sectors times a power of two)."""
-    pages = sectors.astype(np.int64) >> 3
-    good = (sectors & 7 == 0) & (pages > 0) & (pages & (pages - 1) == 0) & (pages <= MAX_FOLIO_PAGES)
-    return np.where(good, pages, 0)
+    return _FOLIO_PAGES.take(sectors, mode="clip")
 
 
 class SlotMap:
@@ -55,8 +58,9 @@ class SlotMap:
                 inside &= ts[rows] <= self._until.get(i, self._always[1])
             if device.pages:
                 inside &= found + pages[rows] <= device.pages
-            which[rows[inside]] = i
-            slot[rows[inside]] = found[inside]
+            hits = np.flatnonzero(inside)
+            which[rows[hits]] = i
+            slot[rows[hits]] = found[hits]
         return which, slot
 
 
@@ -74,22 +78,29 @@ def _extent_slots(device: SwapDevice, sector: Array, pages: Array) -> NDArray[np
     return np.where(inside, page + (relative >> 3), -1)
 
 
-def infer_devices(events: RawChunk) -> tuple[SwapDevice, ...]:
+def infer_devices(*chunks: RawChunk) -> tuple[SwapDevice, ...]:
     """Return the devices that behave like swap: many of their folio-sized writes come right before a write_folio.
 
     "Right before": the next write bio or write_folio of the same task is a write_folio. Their start sector is taken
     as 0, so the slots of a partition or a swap file are shifted, but distinct.
     """
-    relevant = (events.kind == RawKind.WRITE_FOLIO) | (events.kind == RawKind.BIO_WRITE)
-    relevant &= (events.kind == RawKind.WRITE_FOLIO) | (folio_pages(events.count) > 0)
-    rows = np.flatnonzero(relevant)
-    rows = rows[np.argsort(events.tid[rows], kind="stable")]
-    kind, tid, dev = events.kind[rows], events.tid[rows], events.dev[rows]
+    rows = [
+        np.flatnonzero((c.kind == RawKind.WRITE_FOLIO) | ((c.kind == RawKind.BIO_WRITE) & (folio_pages(c.count) > 0)))
+        for c in chunks
+    ]
+    kind, tid, dev = (
+        np.concatenate([getattr(c, name)[r] for c, r in zip(chunks, rows, strict=True)])
+        for name in ("kind", "tid", "dev")
+    )
+    order = task_order(tid)
+    kind, tid, dev = kind[order], tid[order], dev[order]
     bio = kind == RawKind.BIO_WRITE
-    followed = np.zeros(len(rows), np.bool_)
+    followed = np.zeros(len(kind), np.bool_)
     followed[:-1] = bio[:-1] & (kind[1:] == RawKind.WRITE_FOLIO) & (tid[1:] == tid[:-1])
-    devs, where = np.unique(dev[bio], return_inverse=True)
-    pairs = np.bincount(where, weights=followed[bio], minlength=len(devs))
+    bios = np.flatnonzero(bio)
+    devs = np.unique(dev[bios])
+    where = np.searchsorted(devs, dev[bios])
+    pairs = np.bincount(where, weights=followed[bios], minlength=len(devs))
     writes = np.bincount(where, minlength=len(devs))
     swap = devs[(pairs > 0) & (pairs >= _SWAP_SHARE * writes)]
     return tuple(SwapDevice(swap_type=min(i, 254), dev=int(d)) for i, d in enumerate(swap))

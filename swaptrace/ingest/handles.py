@@ -93,18 +93,19 @@ def _stores(
     if not len(allocs):
         return none, none, none, none
     order, kind = find.order, events.kind
+    end = find.ends[np.searchsorted(find.ends, allocs)]  # of the life of the task
     following = np.searchsorted(outs, allocs)
     which = np.minimum(following, max(len(outs) - 1, 0))
     decided = np.zeros(len(allocs), np.bool_)
     inside = np.zeros(len(allocs), np.bool_)
     until = np.full(len(allocs), len(kind), np.int64)
     if len(outs):
-        decided = (following < len(outs)) & (outs[which] <= find.end[allocs])
+        decided = (following < len(outs)) & (outs[which] <= end)
         inside = decided & (bios[which] >= 0) & (bios[which] < allocs)
         until = np.where(decided, order[outs[which]], until)
     index = order[allocs]
     held = _next(events, index) >= until  # nothing became of the handle before the write was over
-    pending = find.latest_plain[find.end[allocs]]
+    pending = find.latest_plain[end]
     waiting = index[~decided & held & (pending >= 0) & waits[np.maximum(pending, 0)] & (pending < allocs)]
     index, which = index[inside & held], which[inside & held]
     if not len(index):

@@ -25,7 +25,8 @@ class Latest(Tasks):
         kind = events.kind[self.order]
         self.item = np.zeros(len(kind), np.uint8)
         self._memcg = kind == RawKind.MEMCG_EVENT
-        self.item[self._memcg] = items(events.value[self.order[self._memcg]])
+        memcg = np.flatnonzero(self._memcg)
+        self.item[memcg] = items(events.value[self.order[memcg]])
         self.out = kind == RawKind.WRITE_FOLIO
         write, read, fault = (kind == k for k in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.FAULT))
         self.access = read | (self.item == Item.SWPIN_ZERO) | (self.item == Item.ZSWPIN)
@@ -35,13 +36,13 @@ class Latest(Tasks):
         self.other |= (kind == RawKind.SWAPON) | (kind == RawKind.SWAPOFF)
         over = kind == RawKind.FAULT_END
         self._bio = write | read
+        self.memcg = bool(self._memcg.any())
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)
         if over.any():
             self.latest_fault = np.where(self.latest(over) > self.latest_fault, np.int32(-1), self.latest_fault)
         out_item = (self.item == Item.PSWPOUT) | (self.item == Item.SWPOUT_ZERO) | (self.item == Item.ZSWPOUT)
         self.latest_out_item = self.latest(out_item)
-        self._latest_end = self.latest(self._bio | self.out)  # what ends the reign of a memcg event
         self.announced = self._announced(write)
         self.plain = write & ~self.announced
         self.latest_plain = self.latest(self.plain)
@@ -55,9 +56,13 @@ class Latest(Tasks):
         self.latest_first_alloc = self.latest(self.first_alloc)
 
     def _announced(self, write: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        self._latest_wb = self.latest(self.item == Item.ZSWPWB)
+        wb = self.item == Item.ZSWPWB
         announced = np.zeros(len(write), np.bool_)
+        self._latest_wb = self._latest_write_or_out = self._never
+        if not wb.any():
+            return announced
         bios = np.flatnonzero(write)
+        self._latest_wb = self.latest(wb)
         self._latest_write_or_out = self.latest(write | self.out)
         announced[bios] = self._latest_wb[bios] > self.before(self._latest_write_or_out, bios)
         return announced
@@ -71,7 +76,8 @@ class Latest(Tasks):
         """Write the memory cgroup of fresh bios into their ``extra``: that of the latest memcg event that still
         reigns."""
         self._latest_memcg = self.latest(self._memcg & open_)
-        if not self._memcg.any():
+        self._latest_end = self.latest(self._bio | self.out) if self.memcg else self._never  # what ends the reign
+        if not self.memcg:
             return
         bios = np.flatnonzero(self._bio & fresh)
         latest = self._latest_memcg[bios]

@@ -57,11 +57,11 @@ class MajorFaults:
         ends = find.latest((major | (x.kind == RawKind.FAULT_END))[find.order])
         since = find.before(ends, at) + 1
         # Positions of a life are in the order of time: so is the key (life, index).
-        life = np.cumsum(find.start == find.index) - 1
+        life = np.searchsorted(find.ends, np.arange(n))
         key = life * n + find.order
         oldest = np.searchsorted(x.ts, x.ts[find.order[at]] - self._pair_ns, "left")
         since = np.maximum(since, np.searchsorted(key, life[at] * n + oldest))
-        following = np.where(access, find.index, n)[::-1]
+        following = np.where(access, np.arange(n), n)[::-1]
         following = np.append(np.minimum.accumulate(following)[::-1], n)
         first = following[since]
         some = first < at

@@ -49,5 +49,4 @@ class ItemCodes:
 
     def __call__(self, numbers: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the :class:`Item` of each number, OTHER for the rest."""
-        codes: NDArray[np.uint8] = self._table[np.minimum(numbers, len(self._table) - 1).astype(np.int64)]
-        return codes
+        return self._table.take(numbers.astype(np.int64), mode="clip")  # both ends of the table are OTHER

@@ -20,6 +20,7 @@ __all__ = ["Block", "IdTable", "find_samples"]
 
 Words = NDArray[np.uint64]
 SAMPLE = 9
+_NEAR_WORDS = 1 << 17  # temporaries that stay in the near cache
 _UNBOUNDED = (66, 71)  # TRACING_DATA and AUXTRACE are followed by data that their size does not count
 
 
@@ -45,15 +46,14 @@ class IdTable:
         span = int(self._keys[-1]) - self._low + 1
         self._dense: NDArray[np.int16] | None = None
         if span <= self._DENSE:
-            self._dense = np.full(span + 1, -1, np.int16)
-            self._dense[(self._keys - np.uint64(self._low)).astype(np.int64)] = self._attrs
+            self._dense = np.full(span + 2, -1, np.int16)  # from the id before the lowest to that after the highest
+            self._dense[(self._keys - np.uint64(self._low)).astype(np.int64) + 1] = self._attrs
 
     def __call__(self, ids: Words) -> NDArray[np.int16]:
         """Return the event number of each id, -1 where it is unknown."""
         if self._dense is not None:
-            offset = ids - np.uint64(self._low)  # wraps for smaller ids: they end up in the last, unknown, entry
-            found: NDArray[np.int16] = self._dense[np.minimum(offset, np.uint64(len(self._dense) - 1)).astype(np.int64)]
-            return found
+            offset = (ids - np.uint64(self._low) + np.uint64(1)).view(np.int64)  # clipped to the two unknown entries
+            return self._dense.take(offset, mode="clip")
         at = np.minimum(np.searchsorted(self._keys, ids), len(self._keys) - 1)
         return np.where(self._keys[at] == ids, self._attrs[at], np.int16(-1))
 
@@ -64,21 +64,27 @@ def find_samples(words: Words, id_word: int | None, ids: IdTable | None) -> Bloc
     ``id_word`` is the word of a sample that holds its id; without ids (one event) every sample is event 0.
     Raises :class:`InputError` where the chain of records is broken.
     """
-    low = words.view(np.uint32)
-    at = np.flatnonzero(low[::2] == SAMPLE)
-    at = at[at < len(words) - (id_word or 0)]
-    attr = np.zeros(len(at), np.int16) if ids is None or id_word is None else ids(words[at + id_word])
-    known = attr >= 0
-    if not known.all():
-        at, attr = at[known], attr[known]
-    end = at + (low[2 * at + 1] >> 19)  # the size in bytes is the upper 16 bits of the word; / 8
-    whole = end <= len(words)
-    if not whole.all():
-        at, attr, end = at[whole], attr[whole], end[whole]
+    at = _candidates(words)
+    at = at[: np.searchsorted(at, len(words) - (id_word or 0))]
+    attr = np.zeros(len(at), np.int16) if ids is None or id_word is None else ids(words[id_word:].take(at))
+    end = at + (words.take(at) >> np.uint64(51)).view(np.int64)  # the size in bytes is the upper 16 bits of the word
+    good = (attr >= 0) & (end <= len(words))  # known and whole
+    if not good.all():
+        keep = np.flatnonzero(good)
+        at, attr, end = at.take(keep), attr.take(keep), end.take(keep)
     chained = _chain(words, at, end)
     if chained is None:
         return _walk_all(words, id_word, ids)
     return Block(at, attr, *chained)
+
+
+def _candidates(words: Words) -> NDArray[np.int64]:
+    """Return where the low half of a word is that of a sample's header."""
+    parts = [np.zeros(0, np.int64)]
+    for start in range(0, len(words), _NEAR_WORDS):
+        low = words[start : start + _NEAR_WORDS].astype(np.uint32)  # a copy compares faster than a stride
+        parts.append(np.flatnonzero(low == SAMPLE) + start)
+    return np.concatenate(parts)
 
 
 def _chain(words: Words, at: NDArray[Any], end: NDArray[Any]) -> tuple[list[tuple[int, int, int]], int] | None:
@@ -88,8 +94,11 @@ def _chain(words: Words, at: NDArray[Any], end: NDArray[Any]) -> tuple[list[tupl
     gaps = np.flatnonzero(begin != at)
     if len(gaps) and bool((begin[gaps] > at[gaps]).any()):
         return None
-    for gap in gaps.tolist():
-        if _walk(words, int(begin[gap]), int(at[gap]), others) != at[gap]:
+    starts, stops = begin[gaps], at[gaps]
+    for start, stop, head in zip(starts.tolist(), stops.tolist(), words[starts].tolist(), strict=True):
+        if start + (head >> 51) == stop and not head >> 48 & 7 and head & 0xFFFFFFFF not in _UNBOUNDED:
+            others.append((start, head & 0xFFFFFFFF, head >> 51))  # the usual case: one record
+        elif _walk(words, start, stop, others) != stop:
             return None
     return others, _walk(words, int(end[-1]) if len(at) else 0, len(words), others)
 

@@ -88,7 +88,11 @@ class RawChunk:
 
     def take(self, index: Array | slice) -> RawChunk:
         """Return the rows that ``index`` (positions, mask or slice) selects."""
-        return RawChunk(**{name: getattr(self, name)[index] for name in FIELDS})
+        if isinstance(index, slice):
+            return RawChunk(**{name: getattr(self, name)[index] for name in FIELDS})
+        if index.dtype == np.bool_:
+            index = np.flatnonzero(index)  # positions are several times faster than a mask
+        return RawChunk(**{name: getattr(self, name).take(index) for name in FIELDS})
 
     def sorted(self) -> RawChunk:
         """Return the rows sorted by time; rows of the same time keep their order."""

@@ -62,7 +62,7 @@ from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.major_faults import MajorFaults
 from swaptrace.ingest.memcg_items import Item, ItemCodes
 from swaptrace.ingest.owners import PageOwners
-from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat, empty
+from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.rows import Rows
 from swaptrace.ingest.slot_pages import SlotPages
 from swaptrace.model.events import Backend, Cause, Confidence, Kind
@@ -73,6 +73,9 @@ Array = NDArray[Any]
 PAIR_NS = 1_000_000_000  # a bio and its write_folio are microseconds apart, unless the task is preempted between them
 MAX_DISCARD_PAGES = 4096  # a free cluster is 512; swapon -d discards the whole area, before it holds anything
 _PAGE = np.uint64(12)
+_STORED = np.full(len(Item), Backend.UNKNOWN, np.uint8)  # by item: where the page is that no bio moved
+_STORED[[Item.SWPIN_ZERO, Item.SWPOUT_ZERO]] = Backend.ZERO
+_STORED[[Item.ZSWPIN, Item.ZSWPOUT]] = Backend.ZSWAP
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,11 @@ class _Placed:
     pages: NDArray[np.int64]
     open: NDArray[np.bool_]  # carried bios that still wait for a write_folio, memcg events that still reign
 
-    def after(self, earlier: _Placed) -> _Placed:
+    def after(self, earlier: _Placed, keep: Array) -> _Placed:
+        """Return ``earlier`` and then the rows ``keep`` of this one."""
         names = ("seq", "device", "slot", "pages", "open")
-        joined = (np.concatenate([getattr(earlier, n), getattr(self, n)]) for n in names)
-        return _Placed(concat([earlier.events, self.events]), *joined)
+        events = {n: _append(getattr(earlier.events, n), getattr(self.events, n), keep) for n in FIELDS}
+        return _Placed(RawChunk(**events), *(_append(getattr(earlier, n), getattr(self, n), keep) for n in names))
 
     def take(self, keep: Array) -> _Placed:
         return _Placed(
@@ -131,7 +135,7 @@ class Reconstruction:
         self._slot_pages = SlotPages()
         self._alone = np.array([d.kind == "zram" for d in slots.devices], np.bool_)  # no readahead: SWP_SYNCHRONOUS_IO
         self._next_seq = 0
-        self._carry = self._place(empty())
+        self._carry = self._place(empty())[0]
         self._held = Rows.none()
         self.seen = {"slots": 0, "owners": 0, "frees": 0}
 
@@ -157,30 +161,34 @@ class Reconstruction:
 
     def _step(self, chunk: RawChunk, horizon: int) -> Rows:
         """Take a chunk; bios before ``horizon`` wait no longer."""
-        x = self._place(chunk).after(self._carry)
+        placed, keep = self._place(chunk)
+        x = placed.after(self._carry, keep)
         fresh = np.ones(len(x.seq), np.bool_)
         fresh[: len(self._carry.seq)] = False
         find = Latest(x.events, self._items)
         fresh = fresh[find.order]
         find.name_memcg(x.events, fresh, fresh | x.open[find.order])
         outs = np.flatnonzero(find.out)
-        bios = self._pair(find, outs, x.events.ts)
+        earlier = find.before(find.latest_out, outs)
+        bios = self._pair(find, outs, earlier, x.events.ts)
 
         alone = find.plain.copy()
-        alone[bios[bios >= 0]] = False
-        waits = (
-            alone & (find.latest_plain[find.end] == np.arange(len(alone))) & (find.latest_out[find.end] < find.index)
-        )
-        waits &= ~find.ended[find.end] & (x.events.ts[find.order] >= horizon)
-        backs = np.flatnonzero((alone | find.announced) & ~waits & (fresh | x.open[find.order]))
+        alone[bios[np.flatnonzero(bios >= 0)]] = False
+        last = find.latest_plain[find.ends]  # the bio that may still wait, at the end of each life
+        waits = last[(last >= find.start[find.ends]) & (last > find.latest_out[find.ends]) & ~find.ended[find.ends]]
+        waits = waits[x.events.ts[find.order[waits]] >= horizon]
+        backs = (alone | find.announced) & (fresh | x.open[find.order])
+        backs[waits] = False
 
         source = find.order[np.maximum(bios, 0)]
+        still = np.zeros(len(find.order), np.bool_)
+        still[waits] = True
         frees, storing = self._handles.feed(
-            find, x.events, fresh, outs, bios, waits, x.device[source], x.slot[source], x.pages[source]
+            find, x.events, fresh, outs, bios, still, x.device[source], x.slot[source], x.pages[source]
         )
         self._findings.skip("objects of zsmalloc freed that hold no page stored while recording", frees.unknown)
         self.seen["frees"] += len(frees.at)
-        rows = self._rows(find, x, fresh, outs, bios, backs, frees)
+        rows = self._rows(find, x, fresh, outs, earlier, bios, np.flatnonzero(backs), frees)
         waiting = np.zeros(len(x.seq), np.bool_)
         waiting[find.order[waits]] = True
         kept, reigning = find.live()
@@ -189,8 +197,8 @@ class Reconstruction:
         self._carry = carry.take(kept | reigning | waiting)
         return self._release(rows)
 
-    def _place(self, chunk: RawChunk) -> _Placed:
-        """Drop what does not matter; give bios their device, slot and pages."""
+    def _place(self, chunk: RawChunk) -> tuple[_Placed, Array]:
+        """Give bios their device, slot and pages; tell which rows matter at all."""
         kind = chunk.kind
         keep = kind != RawKind.MAJOR_FAULT
         pages = np.zeros(len(chunk), np.int64)
@@ -202,30 +210,36 @@ class Reconstruction:
             device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size, chunk.ts[bio])
             outside = device[bio] < 0
             odd = ~outside & ((size == 0) | (discard & (size > MAX_DISCARD_PAGES)))
-            self._findings.skip("bios outside the swap areas", int(outside.sum()))
-            self._findings.skip("bios of the swap areas that are none of a folio", int(odd.sum()))
-            keep[bio[outside | odd]] = False
+            self._findings.skip("bios outside the swap areas", int(np.count_nonzero(outside)))
+            self._findings.skip("bios of the swap areas that are none of a folio", int(np.count_nonzero(odd)))
+            keep[bio[np.flatnonzero(outside | odd)]] = False
             pages[bio] = size
         item = np.flatnonzero(kind == RawKind.MEMCG_EVENT)
         keep[item] = self._items(chunk.value[item]) > 0
         seq = np.arange(self._next_seq, self._next_seq + len(chunk))
         self._next_seq += len(chunk)
-        placed = _Placed(chunk, seq, device, slot, pages, np.zeros(len(chunk), np.bool_))
-        return placed if keep.all() else placed.take(keep)
+        return _Placed(chunk, seq, device, slot, pages, np.zeros(len(chunk), np.bool_)), np.flatnonzero(keep)
 
-    def _pair(self, find: Latest, outs: Array, ts: Array) -> Array:
-        """Return the position of the bio of each write_folio, -1 where it has none."""
+    def _pair(self, find: Latest, outs: Array, earlier: Array, ts: Array) -> Array:
+        """Return the position of the bio of each write_folio, -1 where it has none; ``earlier``: of the one before."""
         bio = find.latest_plain[outs]
-        ts = ts[find.order]
-        good = (bio > find.before(find.latest_out, outs)) & (find.latest_out_item[outs] < bio)
-        good &= ts[outs] - ts[np.maximum(bio, 0)] <= PAIR_NS
+        good = (bio > earlier) & (find.latest_out_item[outs] < bio)
+        good &= ts[find.order[outs]] - ts[find.order[np.maximum(bio, 0)]] <= PAIR_NS
         return np.where(good, bio, -1)
 
     def _rows(
-        self, find: Latest, x: _Placed, fresh: Array, outs: Array, bios: Array, backs: Array, frees: Frees
+        self,
+        find: Latest,
+        x: _Placed,
+        fresh: Array,
+        outs: Array,
+        earlier: Array,
+        bios: Array,
+        backs: Array,
+        frees: Frees,
     ) -> Rows:
-        mine = fresh[outs]
-        outs, bios = outs[mine], bios[mine]
+        mine = np.flatnonzero(fresh[outs])
+        outs, earlier, bios = outs[mine], earlier[mine], bios[mine]
         ins = np.flatnonzero(find.access & fresh)
         others = np.flatnonzero(find.other & fresh)
         emit = np.zeros(len(x.seq), np.bool_)
@@ -235,8 +249,8 @@ class Reconstruction:
         rank = np.cumsum(emit) - 1
         rows = Rows.of(x.events, x.seq, np.flatnonzero(emit))
         va, owner = self._owner(find, x, fresh, ins, outs)
-        self._outs(rows, rank, find, x, outs, bios, va, owner)
-        paired = bios >= 0
+        self._outs(rows, rank, find, x, outs, earlier, bios, va, owner)
+        paired = np.flatnonzero(bios >= 0)
         bio, at = find.order[bios[paired]], find.order[ins]
         written = x.device[bio], x.slot[bio], x.pages[bio], va[paired], owner[paired]
         reads = np.flatnonzero(x.device[at] >= 0)
@@ -261,57 +275,61 @@ class Reconstruction:
         find: Latest,
         x: _Placed,
         outs: Array,
+        earlier: Array,
         bios: Array,
         va: Array,
         owner: Array,
     ) -> None:
         where = find.order[outs]
         at, e = rank[where], x.events
-        item = find.latest_out_item[outs]
-        some = item > find.before(find.latest_out, outs)
-        source = find.order[np.maximum(item, 0)]
-        code = np.where(some, find.item[np.maximum(item, 0)], Item.OTHER)
-        backend = np.where(code == Item.ZSWPOUT, Backend.ZSWAP, Backend.UNKNOWN)
-        backend = np.where(code == Item.SWPOUT_ZERO, Backend.ZERO, backend)
         rows.fill(
             at,
             kind=Kind.SWAP_OUT,
             cause=Cause.RECLAIM,
-            backend=np.where(bios >= 0, Backend.DISK, backend),
+            backend=Backend.UNKNOWN,
             pfn=e.value[where].view(np.int64),
-            memcg=np.where(some, e.extra[source], 0),
         )
+        item = find.latest_out_item[outs]
+        some = np.flatnonzero(item > earlier)
+        item = item[some]
+        rows.fill(at[some], backend=_STORED.take(find.item[item]), memcg=e.extra[find.order[item]])
         if bool((va >= 0).any()):
             rows.fill(at, va=va, owner_tgid=owner, conf=np.where(va >= 0, Confidence.VA, 0))
             self.seen["owners"] += int((va >= 0).sum())
-        paired = bios >= 0
+        paired = np.flatnonzero(bios >= 0)
+        rows.fill(at[paired], backend=Backend.DISK)
         self._locate(rows, at[paired], find.order[bios[paired]], x)
 
     def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array, known: Array, tgid: Array) -> None:
         where = find.order[ins]
         at, e = rank[where], x.events
-        bio = e.kind[where] == RawKind.BIO_READ
+        read = e.kind[where] == RawKind.BIO_READ
         fault, first = find.fault_of(ins)
         some = fault >= find.start[ins]
         source = find.order[np.maximum(fault, 0)]
         page = np.where(e.value[source] == 0, -1, _page(e.value[source]))  # perf without -d: no address
-        size = np.where(bio, x.pages[where], 1) * 4096
+        size = np.where(read, x.pages[where], 1) * 4096
         told = known >= 0
         caused = some & np.where(told, (known <= page) & (page < known + size), first)
-        alone = np.where(bio, np.append(self._alone, False)[x.device[where]], self._alone.all())
+        alone = np.where(read, np.append(self._alone, False)[x.device[where]], self._alone.all())
         elsewhere = ~caused & told
-        stored = np.where(find.item[ins] == Item.SWPIN_ZERO, Backend.ZERO, Backend.ZSWAP)
         rows.fill(
             at,
             kind=Kind.SWAP_IN,
             cause=np.where(caused, Cause.FAULT, np.where(some, Cause.READAHEAD, self._no_fault)),
-            backend=np.where(bio, Backend.DISK, stored),
+            backend=Backend.DISK,
             va=np.where(caused, page, np.where(elsewhere, known, -1)),
             write=caused & (e.count[source] == 1),
             owner_tgid=np.where(caused, e.tgid[where], np.where(elsewhere, tgid, 0)),
             conf=np.where(elsewhere | (caused & ~told & ~(alone & (self._majors is None))), Confidence.VA, 0),
-            memcg=e.extra[where],
-            pages=np.clip(e.count[where], 1, MAX_FOLIO_PAGES),
+        )
+        if find.memcg:
+            rows.fill(at, memcg=e.extra[where])
+        bio, other = np.flatnonzero(read), np.flatnonzero(~read)
+        rows.fill(
+            at[other],
+            backend=_STORED.take(find.item[ins[other]]),
+            pages=np.clip(e.count[where[other]], 1, MAX_FOLIO_PAGES),
         )
         self._locate(rows, at[bio], where[bio], x)
 
@@ -383,6 +401,16 @@ class Reconstruction:
         cut = int(np.searchsorted(rows.seq, waiting.min())) if len(waiting) else len(rows)
         self._held = rows.part(cut, len(rows))
         return rows.part(0, cut)
+
+
+def _append(earlier: Array, later: Array, keep: Array) -> Array:
+    """Return ``earlier`` and then the items ``keep`` of ``later``, copied once."""
+    if len(keep) == len(later):
+        return np.concatenate([earlier, later])
+    out = np.empty(len(earlier) + len(keep), later.dtype)
+    out[: len(earlier)] = earlier
+    later.take(keep, out=out[len(earlier) :], mode="clip")
+    return out
 
 
 def _page(address: Array) -> NDArray[np.int64]:

@@ -23,6 +23,9 @@ _MIGRATE_MOVABLE = 1  # enum migratetype, mmzone.h: user pages; the page tables 
 _HANDLE_BYTES = 8  # ZS_HANDLE_SIZE, an unsigned long; zs_malloc also allocates zspages
 _RECLAIM_WB_ANON = 1  # include/trace/events/vmscan.h; old kernels write file pages through the same event
 
+_OPERATIONS = np.full(256, 255, np.uint8)  # first letter of rwbs -> raw kind, 255 for the others
+_OPERATIONS[list(b"WRD")] = RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.BIO_DISCARD
+
 
 @dataclass(frozen=True)
 class FieldAt:
@@ -73,9 +76,7 @@ def _write(read: Read) -> Payload:
 
 def _bio(read: Read) -> Payload:
     operation = read("rwbs", 1)  # the first letter is the operation: W, R, D; what follows are hints
-    kind = np.full(len(operation), 255, np.uint8)
-    for letter, raw in ((b"W", RawKind.BIO_WRITE), (b"R", RawKind.BIO_READ), (b"D", RawKind.BIO_DISCARD)):
-        kind[operation == letter[0]] = raw
+    kind = _OPERATIONS.take(operation)
     return Payload(kind, read("sector", 0), read("dev", 0), read("nr_sector", 0), keep=kind != 255)
 
 
