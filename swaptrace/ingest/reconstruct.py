@@ -50,19 +50,19 @@ Rows come in the order of their events; a writeback has the time and place of it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap, folio_pages
+from swaptrace.ingest.devices import MAX_FOLIO_PAGES, SlotMap
 from swaptrace.ingest.handles import Frees, Handles
 from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.major_faults import MajorFaults
 from swaptrace.ingest.memcg_items import Item, ItemCodes
 from swaptrace.ingest.owners import PageOwners
-from swaptrace.ingest.raw import FIELDS, Findings, RawChunk, RawKind, empty
+from swaptrace.ingest.placed import Placed, Placer
+from swaptrace.ingest.raw import Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.rows import Rows
 from swaptrace.ingest.slot_pages import SlotPages
 from swaptrace.model.events import Backend, Cause, Confidence, Kind
@@ -71,39 +71,10 @@ __all__ = ["PAIR_NS", "Reconstruction"]
 
 Array = NDArray[Any]
 PAIR_NS = 1_000_000_000  # a bio and its write_folio are microseconds apart, unless the task is preempted between them
-MAX_DISCARD_PAGES = 4096  # a free cluster is 512; swapon -d discards the whole area, before it holds anything
 _PAGE = np.uint64(12)
 _STORED = np.full(len(Item), Backend.UNKNOWN, np.uint8)  # by item: where the page is that no bio moved
 _STORED[[Item.SWPIN_ZERO, Item.SWPOUT_ZERO]] = Backend.ZERO
 _STORED[[Item.ZSWPIN, Item.ZSWPOUT]] = Backend.ZSWAP
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """Events with, for bios, the device (index), the slot and the pages; ``seq`` numbers them over all chunks."""
-
-    events: RawChunk
-    seq: NDArray[np.int64]
-    device: NDArray[np.int16]
-    slot: NDArray[np.int64]
-    pages: NDArray[np.int64]
-    open: NDArray[np.bool_]  # carried bios that still wait for a write_folio, memcg events that still reign
-
-    def after(self, earlier: _Placed, keep: Array) -> _Placed:
-        """Return ``earlier`` and then the rows ``keep`` of this one."""
-        names = ("seq", "device", "slot", "pages", "open")
-        events = {n: _append(getattr(earlier.events, n), getattr(self.events, n), keep) for n in FIELDS}
-        return _Placed(RawChunk(**events), *(_append(getattr(earlier, n), getattr(self, n), keep) for n in names))
-
-    def take(self, keep: Array) -> _Placed:
-        return _Placed(
-            self.events.take(keep),
-            self.seq[keep],
-            self.device[keep],
-            self.slot[keep],
-            self.pages[keep],
-            self.open[keep],
-        )
 
 
 class Reconstruction:
@@ -126,16 +97,16 @@ class Reconstruction:
     ) -> None:
         self._slots = slots
         self._items = ItemCodes(vmstat)
+        self._placer = Placer(slots, self._items, findings)
         self._findings = findings
-        self._majors = MajorFaults(self._is_access, PAIR_NS) if majors else None
+        self._majors = MajorFaults(self._placer.is_access, PAIR_NS) if majors else None
         self._no_fault = Cause.NOFAULT if faults or majors else Cause.NONE
         self._inferred = inferred
         self._owners = PageOwners()
         self._handles = Handles()
         self._slot_pages = SlotPages()
         self._alone = np.array([d.kind == "zram" for d in slots.devices], np.bool_)  # no readahead: SWP_SYNCHRONOUS_IO
-        self._next_seq = 0
-        self._carry = self._place(empty())[0]
+        self._carry = self._placer(empty())[0]
         self._held = Rows.none()
         self.seen = {"slots": 0, "owners": 0, "frees": 0}
 
@@ -150,18 +121,9 @@ class Reconstruction:
         rest = empty() if self._majors is None else self._majors.finish()
         return self._step(rest, np.iinfo(np.int64).max)
 
-    def _is_access(self, chunk: RawChunk) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = chunk.kind == RawKind.MEMCG_EVENT
-        found[found] = np.isin(self._items(chunk.value[found]), (Item.SWPIN_ZERO, Item.ZSWPIN))
-        read = np.flatnonzero(chunk.kind == RawKind.BIO_READ)
-        size = folio_pages(chunk.count[read])
-        device, _ = self._slots(chunk.dev[read], chunk.value[read], size, chunk.ts[read])
-        found[read] = (device >= 0) & (size > 0)
-        return found
-
     def _step(self, chunk: RawChunk, horizon: int) -> Rows:
         """Take a chunk; bios before ``horizon`` wait no longer."""
-        placed, keep = self._place(chunk)
+        placed, keep = self._placer(chunk)
         x = placed.after(self._carry, keep)
         fresh = np.ones(len(x.seq), np.bool_)
         fresh[: len(self._carry.seq)] = False
@@ -193,32 +155,9 @@ class Reconstruction:
         waiting[find.order[waits]] = True
         kept, reigning = find.live()
         kept[storing] = True
-        carry = _Placed(x.events, x.seq, x.device, x.slot, x.pages, waiting | reigning)
+        carry = Placed(x.events, x.seq, x.device, x.slot, x.pages, waiting | reigning)
         self._carry = carry.take(kept | reigning | waiting)
         return self._release(rows)
-
-    def _place(self, chunk: RawChunk) -> tuple[_Placed, Array]:
-        """Give bios their device, slot and pages; tell which rows matter at all."""
-        kind = chunk.kind
-        keep = kind != RawKind.MAJOR_FAULT
-        pages = np.zeros(len(chunk), np.int64)
-        device, slot = np.full(len(chunk), -1, np.int16), np.full(len(chunk), -1, np.int64)
-        bio = np.flatnonzero((kind >= RawKind.BIO_WRITE) & (kind <= RawKind.BIO_DISCARD))
-        if len(bio):
-            sectors, discard = chunk.count[bio], kind[bio] == RawKind.BIO_DISCARD
-            size = np.where(discard, sectors.astype(np.int64) >> 3, folio_pages(sectors))
-            device[bio], slot[bio] = self._slots(chunk.dev[bio], chunk.value[bio], size, chunk.ts[bio])
-            outside = device[bio] < 0
-            odd = ~outside & ((size == 0) | (discard & (size > MAX_DISCARD_PAGES)))
-            self._findings.skip("bios outside the swap areas", int(np.count_nonzero(outside)))
-            self._findings.skip("bios of the swap areas that are none of a folio", int(np.count_nonzero(odd)))
-            keep[bio[np.flatnonzero(outside | odd)]] = False
-            pages[bio] = size
-        item = np.flatnonzero(kind == RawKind.MEMCG_EVENT)
-        keep[item] = self._items(chunk.value[item]) > 0
-        seq = np.arange(self._next_seq, self._next_seq + len(chunk))
-        self._next_seq += len(chunk)
-        return _Placed(chunk, seq, device, slot, pages, np.zeros(len(chunk), np.bool_)), np.flatnonzero(keep)
 
     def _pair(self, find: Latest, outs: Array, earlier: Array, ts: Array) -> Array:
         """Return the position of the bio of each write_folio, -1 where it has none; ``earlier``: of the one before."""
@@ -230,7 +169,7 @@ class Reconstruction:
     def _rows(
         self,
         find: Latest,
-        x: _Placed,
+        x: Placed,
         fresh: Array,
         outs: Array,
         earlier: Array,
@@ -273,7 +212,7 @@ class Reconstruction:
         rows: Rows,
         rank: Array,
         find: Latest,
-        x: _Placed,
+        x: Placed,
         outs: Array,
         earlier: Array,
         bios: Array,
@@ -300,7 +239,7 @@ class Reconstruction:
         rows.fill(at[paired], backend=Backend.DISK)
         self._locate(rows, at[paired], find.order[bios[paired]], x)
 
-    def _ins(self, rows: Rows, rank: Array, find: Latest, x: _Placed, ins: Array, known: Array, tgid: Array) -> None:
+    def _ins(self, rows: Rows, rank: Array, find: Latest, x: Placed, ins: Array, known: Array, tgid: Array) -> None:
         where = find.order[ins]
         at, e = rank[where], x.events
         read = e.kind[where] == RawKind.BIO_READ
@@ -333,7 +272,7 @@ class Reconstruction:
         )
         self._locate(rows, at[bio], where[bio], x)
 
-    def _others(self, rows: Rows, rank: Array, where: Array, x: _Placed) -> None:
+    def _others(self, rows: Rows, rank: Array, where: Array, x: Placed) -> None:
         at, kind = rank[where], x.events.kind[where]
         for raw, name in (
             (RawKind.BIO_DISCARD, Kind.DISCARD),
@@ -351,7 +290,7 @@ class Reconstruction:
         which = x.events.value[where[area]].astype(np.int64)
         rows.fill(at[area], dev=self._slots.devs[which], swap_type=self._slots.types[which])
 
-    def _locate(self, rows: Rows, at: Array, bio: Array, x: _Placed) -> None:
+    def _locate(self, rows: Rows, at: Array, bio: Array, x: Placed) -> None:
         """Give rows the place and the size of their bios."""
         if not len(at):
             return
@@ -366,7 +305,7 @@ class Reconstruction:
             rows.flag(at, Confidence.SLOT)
         self.seen["slots"] += len(at)
 
-    def _owner(self, find: Latest, x: _Placed, fresh: Array, ins: Array, outs: Array) -> tuple[Array, Array]:
+    def _owner(self, find: Latest, x: Placed, fresh: Array, ins: Array, outs: Array) -> tuple[Array, Array]:
         """Tell the map of page frames what was allocated, and ask it for the owners of ``outs``."""
         order, e = find.order, x.events
         allocs = np.flatnonzero(find.alloc & fresh)
@@ -401,16 +340,6 @@ class Reconstruction:
         cut = int(np.searchsorted(rows.seq, waiting.min())) if len(waiting) else len(rows)
         self._held = rows.part(cut, len(rows))
         return rows.part(0, cut)
-
-
-def _append(earlier: Array, later: Array, keep: Array) -> Array:
-    """Return ``earlier`` and then the items ``keep`` of ``later``, copied once."""
-    if len(keep) == len(later):
-        return np.concatenate([earlier, later])
-    out = np.empty(len(earlier) + len(keep), later.dtype)
-    out[: len(earlier)] = earlier
-    later.take(keep, out=out[len(earlier) :], mode="clip")
-    return out
 
 
 def _page(address: Array) -> NDArray[np.int64]:
