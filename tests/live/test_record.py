@@ -199,6 +199,53 @@ def test_the_snapshot_has_what_was_swapped_out_before(zram: Path, limited: Path,
     assert without.meta.sight(Capability.SNAPSHOT) is Sight.ABSENT
 
 
+SCATTERED = f"""
+import ctypes, mmap, os, random, sys
+sys.path.insert(0, {str(WORKLOAD.parent)!r})
+import workload
+area = mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+area.madvise(mmap.MADV_NOHUGEPAGE)
+for at in range(0, len(area), 4096):
+    area[at : at + 4096] = os.urandom(4096)
+random.seed(7)
+area.madvise(workload.PAGEOUT)
+for at in range(0, len(area), 4096):  # still in the swap cache, and clean: the next time they are dropped at once
+    area[at]
+with open(sys.argv[1], "w") as out:
+    area.madvise(workload.PAGEOUT)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+        pagemap.seek(start // 4096 * 8)
+        entries = memoryview(pagemap.read(len(area) // 512)).cast("Q")
+    for page, entry in enumerate(entries):
+        if entry >> 62 & 1:
+            print(start + page * 4096, entry >> 5 & (1 << 50) - 1, file=out)
+# Runs of pages downwards and upwards, so that the kernel reads ahead on both sides.
+for first in random.sample(range(0, 2048, 16), 128):
+    for page in random.sample(range(first, first + 16), 9):
+        area[page * 4096]
+"""
+
+
+def test_readahead_is_told_from_the_read_of_the_fault(swap_file: Path, limited: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    witness = tmp_path / "witness"
+    command: list[str | Path] = [sys.executable, "-c", SCATTERED, witness]
+    trace = recorded(out / "t.parquet", "--owner", "--cgroup", limited, "--", *command)
+    slot_of: dict[int, int] = dict(np.loadtxt(witness, np.int64, ndmin=2).tolist())
+    rows = pl.read_parquet(trace.path).with_columns(pl.col("kind", "cause").cast(pl.String))
+    reads = rows.filter((pl.col("kind") == "swap_in") & pl.col("slot").is_not_null())
+    reads = reads.filter(pl.col("va").is_in(list(slot_of)))
+    found = reads.group_by("cause", "conf").agg(
+        pl.len(), wrong=(pl.col("va").replace_strict(slot_of, default=-1) != pl.col("slot")).sum()
+    )
+    print(found)
+    assert found["wrong"].sum() == 0
+    assert found.filter(pl.col("cause") == "fault")["len"].sum() > 100
+    assert found.filter(pl.col("cause") == "readahead")["len"].sum() > 100
+
+
 def test_huge_pages(zram: Path, limited: Path, tmp_path: Path) -> None:
     trace = recorded(tmp_path / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", mode="huge"))
     rows = assert_counts(trace)
