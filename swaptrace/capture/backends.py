@@ -44,7 +44,15 @@ def tier_of(plan: Plan) -> str:
 
 
 class Recorder(Protocol):
-    """A running recorder."""
+    """A running recorder. Everything it writes below ``plan.target`` is appended, so that a recorder which was killed
+    leaves what it had written."""
+
+    def so_far(self) -> Result:
+        """Return what :meth:`stop` will return, as far as it is known while recording: kept in case of a crash."""
+
+    def widen(self, devices: Sequence[SwapDevice]) -> bool:
+        """Record the swap areas ``devices``, the old and the new, from now on; False where that is impossible. Called
+        in another thread."""
 
     def check(self) -> None:
         """Raise if the recorder failed meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,13 +11,15 @@ from types import TracebackType
 
 from swaptrace.capture.backends import Plan, Result, tier_of
 from swaptrace.capture.probes import Tracepoint, select
-from swaptrace.capture.tracefs import find_tracefs, has_event
-from swaptrace.model.errors import CapabilityError, PermissionDenied, SwaptraceError
+from swaptrace.capture.tracefs import copy_formats, find_tracefs, has_event
+from swaptrace.model.errors import CapabilityError, PermissionDenied, SwaptraceError, WriteError
+from swaptrace.model.meta import SwapDevice
 
 __all__ = ["PerfRecorder", "perf_arguments", "problem"]
 
 _READY = b"recording\n"
 _SECONDS_TO_FLUSH = 60
+_PERF_NEEDS = 1 << 20  # its largest single write is a mapped buffer; it does not say why it ended on a full disk
 
 
 def problem() -> SwaptraceError | None:
@@ -32,6 +35,12 @@ def problem() -> SwaptraceError | None:
     return None
 
 
+def free_bytes(path: Path) -> int:
+    """Return how many bytes may still be written to the file system of ``path``."""
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize
+
+
 def perf_arguments(events: Sequence[Tracepoint], output: str, buffer_kib: int) -> list[str]:
     """Return the command line of ``perf record`` for ``events``, without a command to run.
 
@@ -43,6 +52,8 @@ def perf_arguments(events: Sequence[Tracepoint], output: str, buffer_kib: int) -
         line += ["-e", event.name]
         if event.filter:
             line += ["--filter", event.filter]
+    if not any(event.system == "exceptions" for event in events):  # not x86: the end of the fault, with its address
+        line += ["-e", "major-faults", "-c", "1", "-d"]
     return line
 
 
@@ -64,6 +75,7 @@ class PerfRecorder:
         self._events, self._notes = select(
             lambda system, event: has_event(tracefs, system, event), plan.devices, plan.items, plan.owner
         )
+        copy_formats(tracefs, self._events, plan.target)  # perf writes its copy last, if it still can
         line = perf_arguments(self._events, str(self._data), self._plan.buffer_kib)
         wait_for_us = ["--", "sh", "-c", f"echo {_READY.decode().strip()}; exec cat"]
         with (self._plan.target / "perf.log").open("wb") as log:
@@ -81,17 +93,28 @@ class PerfRecorder:
             raise self._failed("perf record did not start.")
         return self
 
+    def so_far(self) -> Result:
+        """Return what is recorded where; the importer reads lost events from the file."""
+        return Result(self._data, tier_of(self._plan), {}, tuple(str(event) for event in self._events), self._notes)
+
+    def widen(self, devices: Sequence[SwapDevice]) -> bool:
+        """Return False unless the disks are recorded already: perf does not change its filters while it runs."""
+        return {d.dev for d in devices} <= {d.dev for d in self._plan.devices}
+
     def check(self) -> None:
-        """Raise if perf ended."""
+        """Raise if perf ended: :class:`WriteError` where that is for want of room."""
         if self._process is not None and self._process.poll() is not None:
+            if free_bytes(self._plan.target) < _PERF_NEEDS:
+                why = f"{self._plan.target}: No space left on device."
+                raise WriteError("the recording stopped.", why)
             raise self._failed("perf record ended early.")
 
     def stop(self) -> Result:
-        """End perf and wait until its file is whole. The importer reads lost events from the file."""
+        """End perf and wait until its file is whole."""
         status = self._end()
         if status != 0:
             raise self._failed(f"perf record failed with status {status}.")
-        return Result(self._data, tier_of(self._plan), {}, tuple(str(event) for event in self._events), self._notes)
+        return self.so_far()
 
     def _end(self) -> int:
         process = self._process

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from swaptrace.capture.symbols import called_from
 from swaptrace.model.errors import CapabilityError
 from swaptrace.model.meta import SwapDevice
 
 __all__ = ["PROBES", "Probe", "Tracepoint", "select"]
 
-_Filter = Callable[[Sequence[SwapDevice], Mapping[str, int]], str]
+_Filter = Callable[[Sequence[SwapDevice], Mapping[str, int]], str | None]
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ class Probe:
     """One thing to see: the names that kernels gave it (the first that exists is taken), and what for.
 
     ``needed``: without it there is no recording. ``owner``: only recorded to find the owner of each page.
-    ``filter`` makes the filter from the swap areas and the numbers of the event items.
+    ``filter`` makes the filter from the swap areas and the numbers of the event items; None: this machine does not
+    tell what it needs. ``zram``: only recorded where an area is on zram.
     """
 
     names: tuple[str, ...]
     what_for: str
     needed: bool = False
     owner: bool = False
+    zram: bool = False
     filter: _Filter = lambda devices, items: ""
 
 
@@ -51,6 +54,10 @@ def _swap_disks(devices: Sequence[SwapDevice], items: Mapping[str, int]) -> str:
 
 def _swap_items(devices: Sequence[SwapDevice], items: Mapping[str, int]) -> str:
     return " || ".join(f"item == {number}" for number in sorted(items.values()))
+
+
+def _handles(callers: str | None) -> str | None:
+    return None if callers is None else f"bytes_req == 8 && ({callers})"  # ZS_HANDLE_SIZE; not the zspages
 
 
 PROBES: tuple[Probe, ...] = (
@@ -77,6 +84,23 @@ PROBES: tuple[Probe, ...] = (
         owner=True,
         filter=lambda devices, items: "migratetype == 1",
     ),
+    # zram releases the handle of a page when the swap layer frees the slot. Filtered by the caller, not by the name of
+    # the cache: slabs are merged, and have the name of the first. zs_free may be left by a tail call, so the caller of
+    # kmem_cache_free can be a function of zram; zswap's calls are not wanted, its slots are unknown.
+    Probe(
+        ("kmem:kmem_cache_alloc",),
+        "frees of slots on zram",
+        owner=True,
+        zram=True,
+        filter=lambda devices, items: _handles(called_from("zs_malloc")),
+    ),
+    Probe(
+        ("kmem:kmem_cache_free",),
+        "frees of slots on zram",
+        owner=True,
+        zram=True,
+        filter=lambda devices, items: called_from("zs_free", "zram_"),
+    ),
 )
 
 
@@ -95,12 +119,16 @@ def select(
     chosen: list[Tracepoint] = []
     notes: list[str] = []
     for probe in PROBES:
-        if probe.owner and not owner:
+        if (probe.owner and not owner) or (probe.zram and not any(d.kind == "zram" for d in devices)):
             continue
         name = next((n for n in probe.names if exists(*n.split(":"))), None)
         if name is not None:
             system, _, event = name.partition(":")
-            chosen.append(Tracepoint(system, event, probe.filter(devices, items)))
+            filter_ = probe.filter(devices, items)
+            if filter_ is None:
+                notes.append(f"/proc/kallsyms does not tell where zsmalloc is: {probe.what_for} are not recorded")
+            else:
+                chosen.append(Tracepoint(system, event, filter_))
         elif probe.needed:
             raise CapabilityError(
                 f"this kernel has no event {' or '.join(probe.names)}.",
@@ -109,4 +137,4 @@ def select(
             )
         else:
             notes.append(f"this kernel has no event {probe.names[0]}: {probe.what_for} are not recorded")
-    return tuple(chosen), tuple(notes)
+    return tuple(chosen), tuple(dict.fromkeys(notes))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from swaptrace.capture.backends import Backend, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
+from swaptrace.capture.recover import finish
+from swaptrace.capture.scratch import Scratch, open_scratch
+from swaptrace.capture.settings import memory_stat, swap_settings
+from swaptrace.capture.sidecars import keep_snapshot
+from swaptrace.capture.snapshot import take
 from swaptrace.capture.swaps import read_swaps
+from swaptrace.capture.swapwatch import SwapTypes, SwapWatch
 from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
-from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run
-from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError
-from swaptrace.model.meta import SwapDevice, TraceMeta
+from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run, terminations_interrupt
+from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, WriteError
+from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
 
 __all__ = ["buffer_default_kib", "record_live", "swap_areas"]
 
@@ -32,6 +35,7 @@ def record_live(
     backend: str = "auto",
     buffer_kb: int | None = None,
     owner: bool = False,
+    snapshot: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> TraceMeta:
     """Record every swap event of this machine into the trace ``out``, and return its header.
@@ -40,13 +44,13 @@ def record_live(
     (SIGINT, SIGTERM or SIGHUP). A recording that was cut short is kept, with ``interrupted`` set. ``command``
     runs in the memory cgroup ``cgroup``; the events of the whole machine are recorded all the same, because
     the slots of a swap area are shared by all and most events carry no cgroup. ``buffer_kb`` is per CPU;
-    ``owner`` adds the events that tell whose page it is (more events; tier T1). ``progress(done, total)``
-    follows the conversion.
+    ``owner`` adds the events that tell whose page it is (more events; tier T1). With ``snapshot``, what is swapped
+    out at the start and at the end is kept beside the trace. ``progress(done, total)`` follows the conversion.
 
     Errors: :class:`InputError` (nothing was swapped), :class:`CapabilityError` (no swap area, no such event),
     :class:`PermissionDenied`,
-    :class:`UsageError` (unknown command, cgroup or backend). If the conversion fails, the raw recording stays
-    beside ``out`` and the error says where.
+    :class:`UsageError` (unknown command, cgroup or backend), :class:`WriteError` (no room). If the recording ends
+    early or the conversion fails, the raw recording stays beside ``out`` and the error says how to recover it.
     """
     job = plan_job(command, duration, cgroup)
     if job.cgroup is not None and not os.access(job.cgroup.path / "cgroup.procs", os.W_OK):
@@ -54,15 +58,24 @@ def record_live(
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
     chosen = choose(backend)
-    scratch = _scratch(out)
+    if snapshot:
+        import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
+    scratch = Scratch.make(out)
     try:
-        plan = Plan(scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
-        meta, recorded = _record(plan, chosen, job, notes)
-        _require_swapping(meta)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        plan = Plan(scratch.path, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
+        with terminations_interrupt():
+            scratch = _record(plan, chosen, job, notes, scratch, snapshot)
+    except BaseException as error:
+        _keep_or_remove(scratch, error)
         raise
-    return _convert(recorded, out, meta, scratch, progress)
+    if not _swapped(scratch.meta):
+        scratch.remove()
+        raise InputError(
+            "nothing was swapped during the recording; no trace was written.",
+            "/proc/vmstat counts no page that went out or came in.",
+            "Record for longer, or give the command less memory: --cgroup with a memory limit.",
+        )
+    return finish(scratch, out, progress)
 
 
 def swap_areas() -> tuple[tuple[SwapDevice, ...], tuple[str, ...]]:
@@ -87,48 +100,97 @@ def buffer_default_kib() -> int:
     return max(1024, min(_BUFFER_KIB, memory_kib() // 16 // (os.cpu_count() or 1)))
 
 
-def _scratch(out: Path) -> Path:
-    """Make the directory of the raw recording beside ``out``: the same file system, so the same room."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".raw", dir=out.parent))
-    except OSError as error:
-        raise PermissionDenied(f"cannot write {out}.", f"{error.strerror}.", "Choose another place with -o.") from error
-
-
-def _record(plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...]) -> tuple[TraceMeta, Result]:
-    start = describe(plan.devices, job.command)
+def _record(
+    plan: Plan, backend: Backend, job: Job, notes: tuple[str, ...], scratch: Scratch, snapshot: bool
+) -> Scratch:
+    start = dataclasses.replace(
+        describe(plan.devices, job.command),
+        recorder=backend.name,
+        sources=(backend.name,),
+        settings=swap_settings(plan.devices),
+        memcg_before=memory_stat(job.cgroup.path) if job.cgroup else {},
+    )
     with StopSignals() as stop, backend.start(plan) as recorder:
         before = event_counters(read_vmstat())
-        ending = run(job, stop, recorder.check)
+        begun = recorder.so_far()
+        meta = _with_result(dataclasses.replace(start, vmstat_before=before), begun, notes)
+        scratch = scratch.save("running", meta, begun.input)
+        if snapshot:
+            meta = _snapshot("start", meta, plan)
+            scratch = scratch.save("running", meta, begun.input)
+        kept = scratch
+
+        def changed(types: SwapTypes) -> None:
+            kept.save("running", dataclasses.replace(meta, devices=types.devices, swap_changes=types.changes))
+
+        with SwapWatch(plan.devices, recorder.widen, changed) as watch:
+
+            def check() -> None:
+                recorder.check()
+                watch.check()
+
+            ending = run(job, stop, check)
+        meta = dataclasses.replace(
+            meta,
+            devices=watch.types.devices,
+            swap_changes=watch.types.changes,
+            notes=(*meta.notes, *watch.notes),
+        )
+        if snapshot:
+            meta = _snapshot("stop", meta, plan)
         after = event_counters(read_vmstat())
         result = recorder.stop()
+    remarks = (*meta.notes, *_remarks(job.cgroup, ending))
     meta = dataclasses.replace(
-        start,
-        recorder=backend.name,
-        tier=result.tier,
-        filters=result.events,
-        sources=(backend.name,),
+        meta,
         lost=result.lost,
-        vmstat_before=before,
         vmstat_after=after,
+        memcg_after=memory_stat(job.cgroup.path) if job.cgroup else {},
         interrupted=ending.interrupted,
-        notes=(*notes, *result.notes, *_remarks(plan, job.cgroup, ending)),
     )
-    return meta, result
+    return scratch.save("converting", dataclasses.replace(meta, notes=remarks))
 
 
-def _require_swapping(meta: TraceMeta) -> None:
-    """Raise :class:`InputError` if the kernel counted no page: an empty trace answers nothing."""
-    if not any(meta.vmstat_after[item] - meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before):
-        raise InputError(
-            "nothing was swapped during the recording; no trace was written.",
-            "/proc/vmstat counts no page that went out or came in.",
-            "Record for longer, or give the command less memory: --cgroup with a memory limit.",
-        )
+def _snapshot(when: str, meta: TraceMeta, plan: Plan) -> TraceMeta:
+    """Keep what is swapped out now, and say in the header how far it was seen: after the recorder was started, so that
+    nothing moves unseen between the two."""
+    found = take(when, meta.devices)
+    keep_snapshot(found, plan.target, when)
+    capabilities = dict(meta.capabilities)
+    if when == "start":
+        capabilities[Capability.SNAPSHOT] = Sight.OBSERVED if found.complete else Sight.INFERRED
+    return dataclasses.replace(meta, capabilities=capabilities, notes=(*meta.notes, *found.notes))
 
 
-def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
+def _with_result(meta: TraceMeta, result: Result, notes: tuple[str, ...]) -> TraceMeta:
+    return dataclasses.replace(meta, tier=result.tier, filters=result.events, notes=(*notes, *result.notes))
+
+
+def _keep_or_remove(scratch: Scratch, error: BaseException) -> None:
+    """After a failed recording: say how to get what was recorded until then; remove the directory if nothing was."""
+    if not scratch.started:
+        scratch.remove()
+        return
+    kept = open_scratch(scratch.path)
+    meta = dataclasses.replace(kept.meta, interrupted=True, notes=(*kept.meta.notes, _cause(error)))
+    dataclasses.replace(kept, meta=meta).keep()
+    if isinstance(error, SwaptraceError):
+        error.next_step = f"What was recorded until then is kept: {kept.recovery}"
+        if isinstance(error, WriteError):
+            error.next_step += " (choose a place with room)"
+
+
+def _cause(error: BaseException) -> str:
+    said = " ".join((error.what, error.why)) if isinstance(error, SwaptraceError) else f"{type(error).__name__} {error}"
+    return f"the recording ended early: {said}"
+
+
+def _swapped(meta: TraceMeta) -> bool:
+    """Whether the kernel counted a page: an empty trace answers nothing."""
+    return any(meta.vmstat_after[item] != meta.vmstat_before[item] for item in ITEMS if item in meta.vmstat_before)
+
+
+def _remarks(cgroup: Cgroup | None, ending: Ending) -> list[str]:
     """Return what a reader of the trace must know about this run."""
     said = []
     if cgroup is not None:
@@ -139,42 +201,4 @@ def _remarks(plan: Plan, cgroup: Cgroup | None, ending: Ending) -> list[str]:
     if ending.status:
         how = f"status {ending.status}" if ending.status > 0 else f"signal {-ending.status}"
         said.append(f"the command ended with {how}")
-    if [d.path for d in read_swaps()[0]] != [d.path for d in plan.devices]:
-        said.append("swap areas were enabled or disabled during the recording: those enabled later are not in it")
     return said
-
-
-def _convert(
-    recorded: Result, out: Path, meta: TraceMeta, scratch: Path, progress: Callable[[int, int], None] | None
-) -> TraceMeta:
-    from pydantic import TypeAdapter
-
-    from swaptrace.ingest.convert import convert
-
-    (scratch / "meta.json").write_bytes(TypeAdapter(TraceMeta).dump_json(meta))
-    again = ["record", str(recorded.input), "-o", str(out)]
-    by_hand = f"The raw recording is kept. Convert it with: swaptrace {shlex.join(again)}"
-    try:
-        whole = convert([recorded.input], out, base=meta, progress=progress)
-    except SwaptraceError as error:
-        error.next_step = by_hand
-        raise
-    except KeyboardInterrupt as interrupt:
-        raise _InterruptedError("stopped before the trace was written.", "", by_hand) from interrupt
-    except Exception as error:
-        what = f"the recording was made, but not converted: {type(error).__name__}: {error}"
-        raise _ConversionError(what, "This is a bug in swaptrace, not in your machine.", by_hand) from error
-    shutil.rmtree(scratch, ignore_errors=True)
-    return whole
-
-
-class _ConversionError(SwaptraceError):
-    """A bug in the conversion: the message must say where the recording is."""
-
-    exit_code = 70  # EX_SOFTWARE, as for every bug
-
-
-class _InterruptedError(SwaptraceError):
-    """A second Ctrl-C, during the conversion."""
-
-    exit_code = 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 __all__ = ["TaskNames"]
@@ -41,6 +42,8 @@ class TaskNames:
                 self.tgid[int(tid)] = int(tgid)
 
     def save(self, target: Path) -> None:
-        """Write ``saved_cmdlines`` and ``saved_tgids`` in the kernel's format."""
-        (target / "saved_cmdlines").write_text("".join(f"{tid} {comm}\n" for tid, comm in sorted(self.comm.items())))
-        (target / "saved_tgids").write_text("".join(f"{tid} {tgid}\n" for tid, tgid in sorted(self.tgid.items())))
+        """Write ``saved_cmdlines`` and ``saved_tgids`` in the kernel's format, each whole or not at all."""
+        for name, known in (("saved_cmdlines", self.comm), ("saved_tgids", self.tgid)):
+            temporary = target / f"{name}.tmp"
+            temporary.write_text("".join(f"{tid} {said}\n" for tid, said in sorted(known.items())))
+            os.replace(temporary, target / name)

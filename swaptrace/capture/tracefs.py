@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from swaptrace.capture.host import start_time
 from swaptrace.capture.probes import Tracepoint
 from swaptrace.model.errors import CapabilityError, PermissionDenied
 
-__all__ = ["Instance", "find_tracefs", "has_event", "page_bytes", "remove_stale"]
+__all__ = ["Instance", "copy_formats", "find_tracefs", "has_event", "page_bytes", "remove_stale"]
 
-_NAME = re.compile(r"swaptrace-(\d+)")
+_NAME = re.compile(r"swaptrace-(\d+)-(\d+)")  # process, and its start time: numbers of processes are used again
 
 
 def find_tracefs(mounts: Path = Path("/proc/self/mounts")) -> Path:
@@ -60,7 +61,7 @@ def remove_stale(tracefs: Path) -> list[str]:
     removed = []
     for instance in sorted((tracefs / "instances").glob("swaptrace-*")):
         match = _NAME.fullmatch(instance.name)
-        if match is None or Path(f"/proc/{match[1]}").exists():
+        if match is None or start_time(int(match[1])) == int(match[2]):
             continue
         with contextlib.suppress(OSError):
             instance.rmdir()
@@ -78,7 +79,7 @@ def denied(error: OSError, path: Path) -> PermissionDenied:
 
 
 class Instance:
-    """The instance ``swaptrace-PID``, as a context manager: created switched off, removed at the end.
+    """The instance ``swaptrace-PID-STARTTIME``, as a context manager: created switched off, removed at the end.
 
     Errors: :class:`PermissionDenied` where tracefs may not be written, :class:`CapabilityError` where it
     refuses a setting.
@@ -86,7 +87,7 @@ class Instance:
 
     def __init__(self, tracefs: Path) -> None:
         self.tracefs = tracefs
-        self.path = tracefs / "instances" / f"swaptrace-{os.getpid()}"
+        self.path = tracefs / "instances" / f"swaptrace-{os.getpid()}-{start_time(os.getpid())}"
 
     def __enter__(self) -> Instance:
         try:
@@ -132,8 +133,12 @@ class Instance:
         self.write("options/record-tgid", "1")
         for event in events:
             if event.filter:
-                self.write(f"events/{event.system}/{event.event}/filter", event.filter)
+                self.set_filter(event)
             self.write(f"events/{event.system}/{event.event}/enable", "1")
+
+    def set_filter(self, event: Tracepoint) -> None:
+        """Record ``event`` under its filter only; it may be on already."""
+        self.write(f"events/{event.system}/{event.event}/filter", event.filter)
 
     def cpus(self) -> list[int]:
         """Return the numbers of the CPUs that have a buffer."""
@@ -151,11 +156,10 @@ class Instance:
                 out[f"tracefs.cpu{cpu}"] = count
         return out
 
-    def copy_formats(self, events: Iterable[Tracepoint], target: Path) -> None:
-        """Copy what a reader needs to decode the pages: ``header_page``, ``header_event``, ``formats/``."""
-        (target / "formats").mkdir()
-        for event in events:
-            source = self.tracefs / "events" / event.system / event.event / "format"
-            shutil.copyfile(source, target / "formats" / f"{event.system}.{event.event}.format")
-        for name in ("header_page", "header_event"):
-            shutil.copyfile(self.tracefs / "events" / name, target / name)
+
+def copy_formats(tracefs: Path, events: Iterable[Tracepoint], target: Path) -> None:
+    """Copy what a reader needs to decode the records of ``events`` into the directory ``target/formats``."""
+    (target / "formats").mkdir()
+    for event in events:
+        source = tracefs / "events" / event.system / event.event / "format"
+        shutil.copyfile(source, target / "formats" / f"{event.system}.{event.event}.format")

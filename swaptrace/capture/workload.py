@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -16,7 +16,17 @@ from typing import Any
 
 from swaptrace.model.errors import UsageError
 
-__all__ = ["Cgroup", "Ending", "Job", "StopSignals", "find_cgroup", "in_cgroup", "plan_job", "run"]
+__all__ = [
+    "Cgroup",
+    "Ending",
+    "Job",
+    "StopSignals",
+    "find_cgroup",
+    "in_cgroup",
+    "plan_job",
+    "run",
+    "terminations_interrupt",
+]
 
 _STEP_S = 0.02
 _GRACE_S = 2.0  # a command that got the Ctrl-C of the terminal itself ends on its own
@@ -79,6 +89,25 @@ class StopSignals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def terminations_interrupt() -> Iterator[None]:
+    """Inside the block SIGTERM and SIGHUP do what Ctrl-C does, so that everything is cleaned up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                before[number] = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

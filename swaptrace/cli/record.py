@@ -29,6 +29,7 @@ swaptrace record -o T.parquet -- CMD ...     record while CMD runs
 swaptrace record -o T.parquet --duration 30  record for 30 seconds
 swaptrace record -o T.parquet                record until Ctrl-C
 swaptrace record FILE... -o T.parquet        import perf.data, trace.dat, text, CSV, Parquet: docs/importing.md
+swaptrace record --recover DIR -o T.parquet  what a recorder that was killed, or ran out of room, left
 
 What stands before -- are files, what stands behind it is the command. The events of the whole machine are
 recorded, because all share the slots of a swap area; --cgroup chooses where CMD runs, not what is recorded.
@@ -77,6 +78,9 @@ def record(
     backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
     buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
     owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot/--no-snapshot", help="Also keep what is on swap at the start and at the end.")
+    ] = True,
     form: Annotated[
         str,
         typer.Option(
@@ -93,6 +97,9 @@ def record(
     device: Annotated[list[str] | None, typer.Option(help="Swap area of FILE, in swapon order: 253,0.")] = None,
     vmstat: Annotated[
         Path | None, typer.Option(readable=False, help="/proc/vmstat of the machine of FILE, or a copy.")
+    ] = None,
+    recover: Annotated[
+        Path | None, typer.Option(metavar="DIR", readable=False, help="Raw directory of a recorder that was killed.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print commands for whoever has the rights.")] = False,
@@ -119,10 +126,23 @@ def record(
     check_output(output)  # before an hour of recording, not after it
     if output.is_file() and not force:
         raise UsageError(f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force.")
+    if recover is not None:
+        if files or command is not None:
+            raise UsageError("--recover and something else to record.", "", "Leave out the files and the command.")
+        from swaptrace.capture.recover import recover as recover_directory
+
+        with _progress("recover") as progress:
+            meta = recover_directory(recover, output, progress)
+        typer.echo("\n".join(_summary(output, meta)))
+        return
     if files:
         meta = _import(files, output, form, device or [], vmstat, columns or [], errors)
     else:
+        from swaptrace.capture.scratch import abandoned
         from swaptrace.capture.session import record_live
+
+        for left in abandoned(output.absolute().parent):
+            typer.echo(f"an earlier recording was not finished: {left.recovery}", err=True)
 
         if not command and sys.stderr.isatty():
             typer.echo("recording; Ctrl-C ends it", err=True)
@@ -135,6 +155,7 @@ def record(
                 backend=backend,
                 buffer_kb=kib,
                 owner=owner,
+                snapshot=snapshot,
                 progress=progress,
             )
     typer.echo("\n".join(_summary(output, meta)))

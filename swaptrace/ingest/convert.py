@@ -13,8 +13,9 @@ from swaptrace.ingest.detect import FORMATS, detect
 from swaptrace.ingest.devices import SlotMap, infer_devices
 from swaptrace.ingest.headers import header_of
 from swaptrace.ingest.memcg_items import ItemCodes
+from swaptrace.ingest.merge import merge_by_time
 from swaptrace.ingest.parquet import ParquetRows
-from swaptrace.ingest.raw import Findings, RawChunk, RawKind
+from swaptrace.ingest.raw import Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.ingest.rows import Rows
 from swaptrace.ingest.sources import AnySource, open_sources
@@ -42,6 +43,7 @@ def convert(
     progress: Progress | None = None,
     columns: Mapping[str, str] | None = None,
     stop: bool = False,
+    whole: bool = True,
 ) -> TraceMeta:
     """Read the recordings ``inputs``, write the trace ``out``, and return its header.
 
@@ -50,6 +52,8 @@ def convert(
     command, vmstat with the lines of /proc/vmstat in order). ``progress`` is called with bytes done and bytes in all.
     Several inputs, which must be of one boot, are merged by time. ``columns`` names the CSV column of a column of the
     schema. With ``stop``, a line or row of text that cannot be read is an error; else it is left out and counted.
+    Without ``whole``, the inputs are those of a recorder that was killed: what was not written to its end is left out,
+    and counted.
 
     Raises :class:`InputError` for an input that is empty, cut short, corrupt or without swap events; then no file is
     left behind.
@@ -71,7 +75,7 @@ def convert(
     if formats == ["csv"]:
         rows = CsvRows(TextInput(inputs[0]), columns or {}, stop)
         return _from_rows(rows, inputs[0].name, out, devices, base, progress)
-    source = open_sources(list(zip(inputs, formats, strict=True)), stop=stop)
+    source = open_sources(list(zip(inputs, formats, strict=True)), stop=stop, whole=whole)
     if source.bios_only and not any(d.dev for d in (*devices, *(base.devices if base else ()))):
         raise InputError(
             f"{source.name} cannot be imported without a swap area.",
@@ -119,7 +123,7 @@ def _from_events(
     header: TraceMeta,
     progress: Progress | None,
 ) -> TraceMeta:
-    stream = source.chunks()
+    stream = _with_changes(source.chunks(), header, devices)
     prefix = _prefix(stream)
     head = _first(prefix, PREFIX_EVENTS)
     kinds = {int(kind) for chunk in head for kind in np.flatnonzero(np.bincount(chunk.kind))}
@@ -128,10 +132,11 @@ def _from_events(
     known, inferred = _settle(devices, guessed)
     findings = source.findings
     built = Reconstruction(
-        SlotMap(known),
+        SlotMap(known, header.swap_changes if known == header.devices else ()),
         header.vmstat_before,
         findings,
         faults=RawKind.FAULT in kinds,
+        majors=RawKind.FAULT not in kinds and RawKind.MAJOR_FAULT in kinds,
         inferred=inferred,
     )
     counts, top_cpu = np.zeros(len(Kind), np.int64), 0
@@ -155,11 +160,27 @@ def _from_events(
         if not source.bios_only:
             _explain(findings, known, inferred, kinds, header)
         slots = Sight.INFERRED if inferred else Sight.OBSERVED
-        capabilities = {Capability.SLOT: slots} if built.seen["slots"] else {}
+        capabilities = dict(header.capabilities)  # of the recorder: what no event shows
+        if built.seen["slots"]:
+            capabilities[Capability.SLOT] = slots
         if built.seen["owners"]:
             capabilities[Capability.OWNER] = Sight.INFERRED
+        if built.seen["frees"]:
+            capabilities[Capability.FREE] = Sight.OBSERVED if _only_zram(known) else Sight.INFERRED
+            findings.notes += _about_frees(known, header)
         meta = dataclasses.replace(header, capabilities=capabilities, cpus=header.cpus or top_cpu + 1)
         return writer.finish(_complete(meta, findings, known))
+
+
+def _with_changes(stream: Iterator[RawChunk], header: TraceMeta, devices: tuple[SwapDevice, ...]) -> Iterator[RawChunk]:
+    """Add the swapons and swapoffs that the recorder noticed to its events."""
+    if not header.swap_changes or devices != header.devices:
+        return stream
+    changes = empty(len(header.swap_changes))
+    for i, change in enumerate(header.swap_changes):
+        changes.ts[i], changes.value[i] = change.ts, change.device
+        changes.kind[i] = RawKind.SWAPON if change.on else RawKind.SWAPOFF
+    return merge_by_time([stream, iter([changes])])
 
 
 def _prefix(stream: Iterator[RawChunk]) -> list[RawChunk]:
@@ -196,6 +217,21 @@ def _settle(devices: tuple[SwapDevice, ...], guessed: tuple[SwapDevice, ...]) ->
     return guessed, True
 
 
+def _about_frees(devices: Sequence[SwapDevice], header: TraceMeta) -> list[str]:
+    """Say which frees the handles of zsmalloc do not show, and which they show wrongly."""
+    notes = ["Slots of zram are freed unseen where one word fills the page: it has no handle."]
+    if not _only_zram(devices):
+        notes.append("Frees were seen on zram only; on other areas they are inferred.")
+    for name, value in header.settings.items():
+        if name.endswith((".backing_dev", ".recomp_algorithm")) and value not in ("", "none"):
+            notes.append(f"{name} is {value}: when zram moves or recompresses a page, its handle counts as freed.")
+    return notes
+
+
+def _only_zram(devices: Sequence[SwapDevice]) -> bool:
+    return all(device.kind == "zram" for device in devices)
+
+
 def _explain(
     findings: Findings, devices: tuple[SwapDevice, ...], inferred: bool, kinds: set[int], header: TraceMeta
 ) -> None:
@@ -207,7 +243,9 @@ def _explain(
         findings.notes.append(
             "The swap devices were inferred: slots count from the start of the disk. Name them with --device."
         )
-    if not has[RawKind.FAULT]:
+    if not has[RawKind.FAULT] and has[RawKind.MAJOR_FAULT]:
+        findings.notes.append("Without page fault events, swap_ins are those of the major fault that ended after them.")
+    elif not has[RawKind.FAULT]:
         findings.notes.append("Without page fault events the cause of a swap_in is unknown.")
     if not has[RawKind.MEMCG_EVENT]:
         findings.notes.append(

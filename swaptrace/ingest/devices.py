@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from swaptrace.ingest.raw import RawChunk, RawKind
 from swaptrace.ingest.tasks import task_order
-from swaptrace.model.meta import SwapDevice
+from swaptrace.model.meta import SwapChange, SwapDevice
 
 __all__ = ["MAX_FOLIO_PAGES", "SlotMap", "folio_pages", "infer_devices", "parse_swaps"]
 
@@ -29,14 +29,21 @@ def folio_pages(sectors: Array) -> NDArray[np.int64]:
 
 
 class SlotMap:
-    """Sector of a block event -> device (index into ``devices``) and slot."""
+    """Sector of a block event -> device (index into ``devices``) and slot. A device takes part while it is enabled, as
+    ``changes`` tell: what happens on the disk before and after is not swap."""
 
-    def __init__(self, devices: Sequence[SwapDevice]) -> None:
+    def __init__(self, devices: Sequence[SwapDevice], changes: Sequence[SwapChange] = ()) -> None:
         self.devices = tuple(devices)
+        always = np.iinfo(np.int64)
+        self._since = {change.device: change.ts for change in changes if change.on}
+        self._until = {change.device: change.ts for change in changes if not change.on}
+        self._always = (int(always.min), int(always.max))
         self.devs = np.array([d.dev for d in self.devices], np.uint32)
         self.types = np.array([d.swap_type for d in self.devices], np.uint8)
 
-    def __call__(self, dev: Array, sector: Array, pages: Array) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    def __call__(
+        self, dev: Array, sector: Array, pages: Array, ts: Array
+    ) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
         """Return ``(device, slot)`` of each bio: -1, -1 where it is outside all swap areas or in a header page."""
         which = np.full(len(dev), -1, np.int16)
         slot = np.full(len(dev), -1, np.int64)
@@ -46,6 +53,9 @@ class SlotMap:
                 continue
             found = _extent_slots(device, sector[rows], pages[rows]) if device.extents else _slots(device, sector[rows])
             inside = found >= 1  # slot 0 is the header
+            if i in self._since or i in self._until:
+                inside &= ts[rows] >= self._since.get(i, self._always[0])
+                inside &= ts[rows] <= self._until.get(i, self._always[1])
             if device.pages:
                 inside &= found + pages[rows] <= device.pages
             hits = np.flatnonzero(inside)

@@ -22,14 +22,16 @@ _BATCH_PAGES = 2048
 
 
 class FtracePages:
-    """Raw pages as a source of raw events. ``path`` is the directory, or one ``raw.cpuN`` in it."""
+    """Raw pages as a source of raw events. ``path`` is the directory, or one ``raw.cpuN`` in it. Without ``whole``, a
+    file may end inside a page, which is left out and counted."""
 
-    def __init__(self, path: Path, batch_pages: int = _BATCH_PAGES) -> None:
+    def __init__(self, path: Path, batch_pages: int = _BATCH_PAGES, whole: bool = True) -> None:
         self.path = path if path.is_dir() else path.parent
         self.files = sorted(self.path.glob("raw.cpu*"), key=_cpu) if path.is_dir() else [path]
         self.findings = Findings()
         formats = read_formats(_format_texts(self.path), str(self.path))
         self._batch_pages = batch_pages
+        self._whole = whole
         header = _first(self.path, "header_page", "header_page.txt")
         self._layout = parse_header_page(header) if header else PageLayout()
         cmdlines, tgids = (_first(self.path, name) for name in ("saved_cmdlines", "saved_tgids"))
@@ -46,14 +48,19 @@ class FtracePages:
 
     def _cpu(self, file: Path) -> Iterator[RawChunk]:
         cpu = _cpu(file)
-        if file.stat().st_size % self._layout.page:
+        over = file.stat().st_size % self._layout.page
+        if over and not self._whole:
+            self.findings.skip("bytes of a ring-buffer page that was not written whole", over)
+        elif over:
             raise InputError(
                 f"{file} ends inside a page.",
                 "The recording or a copy was cut short.",
                 "Copy or record it again.",
             )
+        left = file.stat().st_size - over
         with file.open("rb") as stream:
-            while data := stream.read(self._batch_pages * self._layout.page):
+            while data := stream.read(min(left, self._batch_pages * self._layout.page)):
+                left -= len(data)
                 chunk = self._decoder.pages(data, cpu)
                 self.done += len(data)
                 if len(chunk):

@@ -31,11 +31,16 @@ class Latest(Tasks):
         write, read, fault = (kind == k for k in (RawKind.BIO_WRITE, RawKind.BIO_READ, RawKind.FAULT))
         self.access = read | (self.item == Item.SWPIN_ZERO) | (self.item == Item.ZSWPIN)
         self.alloc = kind == RawKind.PAGE_ALLOC
-        self.other = (kind == RawKind.BIO_DISCARD) | (kind >= RawKind.EXEC)  # EXEC, EXIT, LOST
+        self.handle_alloc = kind == RawKind.HANDLE_ALLOC
+        self.other = (kind == RawKind.BIO_DISCARD) | ((kind >= RawKind.EXEC) & (kind <= RawKind.LOST))
+        self.other |= (kind == RawKind.SWAPON) | (kind == RawKind.SWAPOFF)
+        over = kind == RawKind.FAULT_END
         self._bio = write | read
         self.memcg = bool(self._memcg.any())
         self.latest_out = self.latest(self.out)
         self.latest_fault = self.latest(fault)
+        if over.any():
+            self.latest_fault = np.where(self.latest(over) > self.latest_fault, np.int32(-1), self.latest_fault)
         out_item = (self.item == Item.PSWPOUT) | (self.item == Item.SWPOUT_ZERO) | (self.item == Item.ZSWPOUT)
         self.latest_out_item = self.latest(out_item)
         self.announced = self._announced(write)

@@ -28,11 +28,13 @@ _FINISHED_ROUND = 68
 
 
 class PerfData:
-    """A perf.data file as a source of raw events. Raises :class:`InputError` for a file that is not whole."""
+    """A perf.data file as a source of raw events. Raises :class:`InputError` for a file that is not whole; without
+    ``whole`` it may end anywhere, and what perf was writing then is left out."""
 
-    def __init__(self, path: Path, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, path: Path, block_bytes: int = BLOCK_BYTES, whole: bool = True) -> None:
         self.path = path
-        self.header = read_any_header(path)
+        self._whole = whole
+        self.header = read_any_header(path, whole)
         self.findings = Findings()
         self._comms = CommTable()
         self.words = self._comms.words
@@ -99,7 +101,9 @@ class PerfData:
                     break
                 self.done = start
                 yield words, block
-        if start != stop:
+        if start != stop and not self._whole:
+            self.findings.skip("bytes of a record that was not written whole", stop - start)
+        elif start != stop:
             raise InputError(
                 f"{self.path} ends inside a record.",
                 f"{stop - start:,} bytes are left over.",

@@ -5,6 +5,7 @@ Source: tools/perf/Documentation/perf.data-file-format.txt and tools/perf/util/{
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,21 +100,29 @@ class _Reader:
         return self._stream.read(length)
 
 
-def read_header(path: Path) -> PerfHeader:
-    """Read and check the header. Raises :class:`InputError` for anything that is not a finished perf.data file."""
+def read_header(path: Path, whole: bool = True) -> PerfHeader:
+    """Read and check the header. Raises :class:`InputError` for anything that is not a finished perf.data file.
+
+    Without ``whole`` it may be one that perf could not finish: its records end where the file ends, and its event
+    formats, which perf writes last, are those in the directory ``formats`` beside it.
+    """
     with path.open("rb") as stream:
         try:
-            return _read(_Reader(path, stream))
+            return _read(_Reader(path, stream), whole)
         except (struct.error, ValueError, IndexError, OverflowError) as error:
             raise InputError(f"the header of {path} is damaged.", str(error)) from error
 
 
-def _read(read: _Reader) -> PerfHeader:
+def _read(read: _Reader, whole: bool) -> PerfHeader:
     path = read.path
     magic, _, attr_size, attrs_at, attrs_size, data_at, data_size = struct.unpack("<8s6Q", read(0, 56))
     if magic != MAGIC:
         raise InputError(f"{path} is not perf.data.", f"It begins with {magic!r}; little-endian PERFILE2 is supported.")
-    if data_size == 0:
+    beside = sorted(path.parent.glob("formats/*.format"))
+    finished = data_size != 0
+    if not finished and not whole and beside:
+        data_size = (path.stat().st_size - data_at) // 8 * 8
+    if data_size <= 0:
         raise InputError(
             f"{path} was never finished.",
             "perf writes its header when it ends; it was killed before.",
@@ -127,11 +136,15 @@ def _read(read: _Reader) -> PerfHeader:
     attrs = tuple(_attr(read, attrs_at + i * attr_size, attr_size) for i in range(attrs_size // attr_size))
     bits = int.from_bytes(read(72, 32), "little")
     sections = {}
-    for i, bit in enumerate(b for b in range(256) if bits >> b & 1):
+    for i, bit in enumerate(b for b in range(256) if finished and bits >> b & 1):
         sections[bit] = struct.unpack("<2Q", read(data_at + data_size + 16 * i, 16))
     wanted = (_TRACING_DATA, _OSRELEASE, _CMDLINE, _CLOCK_DATA)
     parts = {bit: read(*section) if bit in wanted else b"" for bit, section in sections.items()}
-    return header_of_parts(attrs, parts, data_at, data_size)
+    header = header_of_parts(attrs, parts, data_at, data_size)
+    if finished:
+        return header
+    formats = (parse_format(file.read_text(errors="replace")) for file in beside)
+    return dataclasses.replace(header, formats={form.id: form for form in formats})
 
 
 def header_of_parts(attrs: tuple[Attr, ...], parts: dict[int, bytes], data_at: int, data_size: int) -> PerfHeader:

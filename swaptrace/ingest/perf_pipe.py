@@ -21,12 +21,12 @@ _FINISHED_ROUND, _COMPRESSED = 68, 81
 _MOST = 1 << 28  # bytes of event formats
 
 
-def read_any_header(path: Path) -> PerfHeader:
-    """Return the header of a perf.data file, whether it was written to a file or to a pipe."""
+def read_any_header(path: Path, whole: bool = True) -> PerfHeader:
+    """Return the header of a perf.data file, whether it was written to a file or to a pipe; ``whole`` as there."""
     with path.open("rb") as stream:
         head = stream.read(_PIPE_HEADER)
         if len(head) < _PIPE_HEADER or head[8:] != _PIPE_HEADER.to_bytes(8, "little"):
-            return read_header(path)
+            return read_header(path, whole)
         try:
             return _read_pipe(stream, path)
         except (struct.error, ValueError, IndexError, OverflowError) as error:

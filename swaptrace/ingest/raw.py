@@ -8,10 +8,13 @@ Every source (perf.data, text, ring-buffer pages) is decoded into :class:`RawChu
 | WRITE_FOLIO | pfn | | | |
 | BIO_WRITE, BIO_READ, BIO_DISCARD | sector | major << 20 or minor | sectors | |
 | FAULT | address | | 1: a write | |
+| FAULT_END | | | | |
 | MAJOR_FAULT | address (0: unknown) | | | |
 | PAGE_ALLOC | pfn | | order | |
 | MEMCG_EVENT | vm_event_item number | | val (pages) | memory cgroup id |
+| HANDLE_ALLOC, HANDLE_FREE | handle | | | |
 | EXEC, EXIT | | | | |
+| SWAPON, SWAPOFF | index of the area | | | |
 | LOST | lost events | | | |
 """
 
@@ -44,6 +47,11 @@ class RawKind(IntEnum):
     EXEC = 8
     EXIT = 9
     LOST = 10
+    HANDLE_ALLOC = 11  # kmem:kmem_cache_alloc, kmem_cache_free called by zsmalloc or zram
+    HANDLE_FREE = 12
+    SWAPON = 13  # noticed by the recorder itself
+    SWAPOFF = 14
+    FAULT_END = 15  # in no recording: see swaptrace.ingest.major_faults
 
 
 FIELDS: dict[str, str] = {

@@ -88,17 +88,18 @@ def _sum(parts: list[Findings]) -> Findings:
     return whole
 
 
-def open_sources(inputs: Sequence[tuple[Path, str]], *, stop: bool = False) -> AnySource:
+def open_sources(inputs: Sequence[tuple[Path, str]], *, stop: bool = False, whole: bool = True) -> AnySource:
     """Open each ``(path, format)``; format ``text`` is told apart by its first lines. With ``stop``, a line of text
-    that cannot be read is an error."""
-    return AnySource([_open(path, fmt, stop) for path, fmt in inputs], ", ".join(path.name for path, _ in inputs))
+    that cannot be read is an error; without ``whole``, recordings of our own recorders may end anywhere."""
+    sources = [_open(path, fmt, stop, whole) for path, fmt in inputs]
+    return AnySource(sources, ", ".join(path.name for path, _ in inputs))
 
 
-def _open(path: Path, fmt: str, stop: bool) -> Source:
+def _open(path: Path, fmt: str, stop: bool, whole: bool) -> Source:
     if fmt == "perf-data":
-        return PerfData(path)
+        return PerfData(path, whole=whole)
     if fmt == "ftrace-pages":
-        return FtracePages(path)
+        return FtracePages(path, whole=whole)
     if fmt == "trace-dat":
         return TraceDat(path)
     text = TextInput(path)

@@ -23,6 +23,10 @@ _BIO_FIELDS = rf"dev={_N}(?: \(\d+\))? sector={_N}(?: \(\d+\))? nr_sector={_N}(?
 _FAULT = rf"address={_N}(?: .*?)? error_code={_N}"
 _ALLOC = rf"pfn={_N}(?: .*?)? order={_N}(?: .*?)? migratetype={_N}"
 _MEMCG = rf"id={_N}(?: \(\d+\))? item={_N}(?: \(\d+\))? val={_N}"
+# The last 60 bits: more than a pointer needs, and a number that fits. Hashed or not, it tells objects apart.
+_POINTER = r"ptr=(?:0x)?[0-9a-fA-F]*?([0-9a-fA-F]{1,15})(?: |$)"
+_HANDLE = rf"{_POINTER}(?:.*? )??bytes_req=(\d+)(?: |$)"
+_HANDLE_BYTES = 8
 _OPERATIONS = {"W": int(RawKind.BIO_WRITE), "R": int(RawKind.BIO_READ), "D": int(RawKind.BIO_DISCARD)}
 
 
@@ -59,6 +63,8 @@ class TextDecoder:
             "page_fault_kernel": self._fault,
             "mm_page_alloc": self._alloc,
             "count_memcg_events": self._memcg,
+            "kmem_cache_alloc": partial(self._handle, kind=RawKind.HANDLE_ALLOC, pattern=_HANDLE),
+            "kmem_cache_free": partial(self._handle, kind=RawKind.HANDLE_FREE, pattern=_POINTER),
             "sched_process_exec": partial(self._plain, kind=RawKind.EXEC),
             "sched_process_exit": partial(self._plain, kind=RawKind.EXIT),
         }
@@ -158,6 +164,14 @@ class TextDecoder:
             "extra": number(pl.col("i")),
         }
         return f.with_columns(kind=pl.lit(int(RawKind.MEMCG_EVENT)), **columns).drop("i", "item", "v")
+
+    def _handle(self, frame: pl.DataFrame, kind: RawKind, pattern: str) -> pl.LazyFrame:
+        names = ["p", "size"] if pattern == _HANDLE else ["p"]
+        f = self._groups(frame, pattern, names)
+        if pattern == _HANDLE:  # larger objects are no handles
+            f = f.filter((number(pl.col("size")) <= _HANDLE_BYTES) | pl.col("size").is_null())
+        pointer = pl.col("p").str.to_integer(base=16, strict=False)
+        return f.with_columns(kind=pl.lit(int(kind)), value=pointer).drop(names)
 
 
 def _unsigned(values: pl.Series, dtype: Any) -> NDArray[Any]:

@@ -20,6 +20,7 @@ Read = Callable[[str, int], Array]  # (field name, bytes: 0 for the whole field)
 
 _FIELD = re.compile(r"field:\s*(.*?)(\w+)(\[\d*\])?;\s*offset:(\d+);\s*size:(\d+);")
 _MIGRATE_MOVABLE = 1  # enum migratetype, mmzone.h: user pages; the page tables and slabs of a fault are not
+_HANDLE_BYTES = 8  # ZS_HANDLE_SIZE, an unsigned long; zs_malloc also allocates zspages
 _RECLAIM_WB_ANON = 1  # include/trace/events/vmscan.h; old kernels write file pages through the same event
 
 _OPERATIONS = np.full(256, 255, np.uint8)  # first letter of rwbs -> raw kind, 255 for the others
@@ -94,6 +95,14 @@ def _memcg(read: Read) -> Payload:
     return Payload(RawKind.MEMCG_EVENT, read("item", 0), count=read("val", 0), extra=read("id", 0))
 
 
+def _handle_alloc(read: Read) -> Payload:
+    return Payload(RawKind.HANDLE_ALLOC, read("ptr", 0), keep=read("bytes_req", 0) <= _HANDLE_BYTES)
+
+
+def _handle_free(read: Read) -> Payload:
+    return Payload(RawKind.HANDLE_FREE, read("ptr", 0))
+
+
 def _exec(_: Read) -> Payload:
     return Payload(RawKind.EXEC)
 
@@ -111,6 +120,10 @@ PAYLOADS: dict[str, tuple[tuple[str, ...], Callable[[Read], Payload]]] = {
     "page_fault_kernel": (("address", "error_code"), _fault),
     "mm_page_alloc": (("pfn", "order", "migratetype"), _alloc),
     "count_memcg_events": (("id", "item", "val"), _memcg),
+    # Recorded under a filter on the caller (capture/probes.py). Objects of other slabs in an unfiltered recording are
+    # harmless: they are not allocated one per page between a bio and its write_folio.
+    "kmem_cache_alloc": (("ptr", "bytes_req"), _handle_alloc),
+    "kmem_cache_free": (("ptr",), _handle_free),
     "sched_process_exec": ((), _exec),
     "sched_process_exit": ((), _exit),
 }

@@ -17,6 +17,7 @@ __all__ = [
     "SpaceError",
     "SwaptraceError",
     "UsageError",
+    "WriteError",
     "closest",
 ]
 
@@ -65,6 +66,10 @@ class PermissionDenied(SwaptraceError):
     """The machine refuses an access; the message names the file or the capability (exit code 5)."""
 
     exit_code = 5
+
+
+class WriteError(PermissionDenied):
+    """A file could not be written to its end: no room is left, or its device failed (exit code 5)."""
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from swaptrace.model.events import SCHEMA_VERSION
 
-__all__ = ["Capability", "HashInfo", "Sight", "SwapDevice", "TraceMeta"]
+__all__ = ["Capability", "HashInfo", "Sidecar", "Sight", "SwapChange", "SwapDevice", "TraceMeta"]
 
 
 class Capability(StrEnum):
@@ -49,6 +49,25 @@ class SwapDevice:
 
 
 @dataclass(frozen=True)
+class SwapChange:
+    """A swapon (``on``) or swapoff during the recording: when (``ts``, ns), and the index of the area in
+    ``devices``."""
+
+    ts: int
+    on: bool
+    device: int
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A file beside the trace that belongs to it: ``rows`` by the moment they are of (start, stop)."""
+
+    name: str
+    sha256: str
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HashInfo:
     """How page contents were hashed; ``salted`` hashes cannot be compared across recordings."""
 
@@ -75,10 +94,15 @@ class TraceMeta:
     filters: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     devices: tuple[SwapDevice, ...] = ()
+    swap_changes: tuple[SwapChange, ...] = ()  # areas without one were enabled all the time
     lost: dict[str, int] = field(default_factory=dict)  # lost events by source
     skipped: dict[str, int] = field(default_factory=dict)  # input records not understood, by reason
     vmstat_before: dict[str, int] = field(default_factory=dict)
     vmstat_after: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)  # zswap, zram, reclaim and huge pages at the start
+    memcg_before: dict[str, int] = field(default_factory=dict)  # memory.stat of the command's cgroup
+    memcg_after: dict[str, int] = field(default_factory=dict)
+    sidecars: tuple[Sidecar, ...] = ()  # snapshots of what is swapped out: T.snapshot.parquet, T.processes.parquet
     hash: HashInfo = field(default_factory=HashInfo)
     capabilities: dict[Capability, Sight] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what this recording could not see, in words

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from swaptrace.model.digest import ContentDigest
-from swaptrace.model.errors import InputError, PermissionDenied
+from swaptrace.model.errors import InputError, PermissionDenied, WriteError
 from swaptrace.model.events import COLUMNS, Column
 from swaptrace.model.meta import TraceMeta
 
@@ -39,7 +40,8 @@ class TraceWriter:
     ``write`` takes columns in NumPy form (see :mod:`swaptrace.model.events`); missing columns are null. Rows must
     come sorted by ``ts``. Used as a context manager: an exception inside the block leaves no file behind.
 
-    Errors: :class:`InputError` if rows go back in time, :class:`PermissionDenied` if the path cannot be written.
+    Errors: :class:`InputError` if rows go back in time, :class:`PermissionDenied` if the path cannot be written,
+    :class:`WriteError` if there is no room for all of it.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -132,7 +134,8 @@ class TraceWriter:
         table = pa.Table.from_batches(self._pending).unify_dictionaries()
         at = 0
         while len(table) - at >= ROW_GROUP or (at < len(table) and not whole_groups_only):
-            self._parquet.write_table(table.slice(at, ROW_GROUP), row_group_size=ROW_GROUP)
+            with self._writing():
+                self._parquet.write_table(table.slice(at, ROW_GROUP), row_group_size=ROW_GROUP)
             at += ROW_GROUP
         rest = table.slice(at)
         self._pending = rest.to_batches() if len(rest) else []
@@ -146,13 +149,25 @@ class TraceWriter:
             self._flush(whole_groups_only=False)
         whole = dataclasses.replace(meta, rows=self._rows, digest=self._digest.hexdigest())
         self._parquet.add_key_value_metadata({META_KEY: TypeAdapter(TraceMeta).dump_json(whole)})
-        self._parquet.close()
-        os.replace(self._temporary, self.path)
+        with self._writing():
+            self._parquet.close()
+            os.replace(self._temporary, self.path)
         return whole
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise WriteError(f"{self.path} could not be written.", f"{why}.", "Choose a place with more room.") from (
+                error
+            )
 
     def abandon(self) -> None:
         """Drop the temporary file."""
-        self._parquet.close()
+        with suppress(OSError):  # closing writes the footer: no room for it, maybe
+            self._parquet.close()
         self._temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> TraceWriter:

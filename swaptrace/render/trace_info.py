@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections import Counter
 from typing import Any
 
-from swaptrace.model.meta import Capability, SwapDevice
+from swaptrace.model.meta import Capability, Sidecar, SwapDevice
 from swaptrace.model.summary import QUANTILES, LogHistogram, Summary
 from swaptrace.model.trace import Trace
 from swaptrace.model.units import format_bytes, format_count, format_seconds
@@ -54,10 +55,21 @@ def _head(trace: Trace, found: Summary) -> list[str]:
         ("lost", ", ".join(f"{format_count(n)} by {source}" for source, n in meta.lost.items() if n) or "0"),
         ("skipped", ", ".join(f"{format_count(n)} {reason}" for reason, n in meta.skipped.items() if n)),
         ("hash", f"{meta.hash.algorithm}{', salted' if meta.hash.salted else ''}"),
+        *(("beside", f"{sidecar.name}: {_rows(trace, sidecar)}") for sidecar in meta.sidecars),
         ("state", "interrupted recording" if meta.interrupted else ""),
         *(("note", note) for note in meta.notes),
     ]
     return [f"{key:<9} {text}" for key, text in rows if text]
+
+
+def _rows(trace: Trace, sidecar: Sidecar) -> str:
+    counts = ", ".join(f"{format_count(count)} rows at {when}" for when, count in sidecar.rows.items())
+    path = trace.path.with_name(sidecar.name)
+    if not path.is_file():
+        return f"{counts}; the file is missing"
+    with path.open("rb") as stream:
+        same = hashlib.file_digest(stream, "sha256").hexdigest() == sidecar.sha256
+    return counts if same else f"{counts}; the file is not the one of this recording (sha256)"
 
 
 def _devices(devices: tuple[SwapDevice, ...]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -50,7 +51,7 @@ def state() -> dict[str, object]:
         "loops": sorted(path.parent.name for path in Path("/sys/block").glob("loop*/loop")),
         "partitions": sorted(path.name for path in Path("/sys/block").glob("loop*/loop*p*")),
         "zswap": ZSWAP.read_text() if ZSWAP.exists() else "",
-        "mounts": sorted(line for line in Path("/proc/mounts").read_text().splitlines() if "loop" in line),
+        "mounts": sorted(m for m in Path("/proc/mounts").read_text().splitlines() if "loop" in m or "swaptrace" in m),
         "instances": sorted(path.name for path in (TRACEFS / "instances").iterdir()),
         "cgroups": sorted(str(path) for root in CGROUPS if root.is_dir() for path in root.glob("swaptrace*")),
     }
@@ -139,6 +140,42 @@ def _fragmented(where: Path) -> Iterator[Path]:
     area.chmod(0o600)
     with swapped_on(area):
         yield area
+
+
+@pytest.fixture
+def xfs_file(machine: None, tmp_path: Path) -> Iterator[Path]:
+    """A swap file of 96 MiB on xfs, on a loop device."""
+    if shutil.which("mkfs.xfs") is None or "xfs" not in Path("/proc/filesystems").read_text():
+        pytest.skip("live: no mkfs.xfs, or no xfs in this kernel")
+    image, where = tmp_path / "xfs.img", tmp_path / "xfs"
+    where.mkdir()
+    sh("truncate", "-s", "400M", image)
+    try:
+        loop = sh("losetup", "-f", "--show", image)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"live: no loop device: {error}")
+    try:
+        sh("mkfs.xfs", "-q", loop)
+        sh("mount", loop, where)
+        try:
+            yield from _fragmented(where)
+        finally:
+            sh("umount", where)
+    finally:
+        sh("losetup", "-d", loop)
+        image.unlink()
+
+
+@pytest.fixture
+def small_disk(machine: None, tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MiB."""
+    where = tmp_path / "small"
+    where.mkdir()
+    sh("mount", "-t", "tmpfs", "-o", "size=3m", "swaptrace-test", where)
+    try:
+        yield where
+    finally:
+        settle(lambda: sh("umount", where))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 from swaptrace.ingest.raw import RawKind
 
-__all__ = ["Event", "reconstruct"]
+__all__ = ["Event", "move_major_faults", "reconstruct"]
 
 PAIR_NS = 1_000_000_000
 Device = Mapping[str, int]  # dev, swap_type, start, pages
@@ -25,29 +25,59 @@ class Task:
     item: tuple[str, int] | None = None  # (name, memcg)
     announced: bool = False
     memcg: int = 0
+    handles: list[int] = field(default_factory=list)  # allocated since the pending bio, and still held
 
 
 @dataclass
 class State:
     tasks: dict[int, Task] = field(default_factory=dict)
     owners: dict[int, tuple[int, int]] = field(default_factory=dict)
+    pages: dict[tuple[int, int, int], tuple[int, int]] = field(default_factory=dict)  # what lies in a slot
+    handles: dict[int, Row] = field(default_factory=dict)
     out: list[list[Row]] = field(default_factory=list)  # the rows of each event; [] until a bio is decided
 
 
 def reconstruct(
-    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str], faults: bool
+    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str], faults: bool, exact: bool = True
 ) -> list[Row]:
-    """Return the rows of ``events``. ``items`` names the memcg items by number."""
+    """Return the rows of ``events``. ``items`` names the memcg items by number; ``exact``: faults are no major
+    faults."""
     state = State()
     for event in events:
         task = state.tasks.setdefault(event["tid"], Task())
         state.out.append([])
         if task.pending is not None and event["ts"] - task.pending[1]["ts"] > PAIR_NS:
             give_up(state, task)
-        step(state, task, event, devices, items, faults)
+        step(state, task, event, devices, items, faults, exact)
     for task in state.tasks.values():
         give_up(state, task)
     return [row for rows in state.out for row in rows]
+
+
+def move_major_faults(
+    events: Sequence[Event], devices: Sequence[Device], items: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """The rules of swaptrace.ingest.major_faults. ``taken`` holds the accesses of each task since its last end."""
+    out: list[dict[str, Any]] = []
+    taken: dict[int, list[dict[str, Any]]] = {}
+    for event in map(dict, events):
+        mine = taken.setdefault(event["tid"], [])
+        if event["kind"] == RawKind.MAJOR_FAULT:
+            mine[:] = [access for access in mine if event["ts"] - access["ts"] <= PAIR_NS]
+            if mine:
+                at = next(i for i, other in enumerate(out) if other is mine[0])
+                blank = {"kind": RawKind.FAULT, "value": event["value"], "dev": 0, "count": 0, "extra": 0}
+                out.insert(at, {**mine[0], **blank})
+            mine.clear()
+            event["kind"] = RawKind.FAULT_END
+        if event["kind"] == RawKind.EXIT:
+            mine.clear()
+        read = event["kind"] == RawKind.BIO_READ and locate(event, devices) is not None
+        item = event["kind"] == RawKind.MEMCG_EVENT and items.get(event["value"]) in ("swpin_zero", "zswpin")
+        if read or item:
+            mine.append(event)
+        out.append(event)
+    return out
 
 
 def give_up(state: State, task: Task) -> None:
@@ -57,7 +87,9 @@ def give_up(state: State, task: Task) -> None:
         task.pending = None
 
 
-def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: Mapping[int, str], faults: bool) -> None:
+def step(
+    state: State, task: Task, e: Event, devices: Sequence[Device], items: Mapping[int, str], faults: bool, exact: bool
+) -> None:
     kind = e["kind"]
     base: Row = {name: e[name] for name in ("ts", "cpu", "tgid", "tid", "comm")}
     here = state.out[-1]
@@ -70,7 +102,8 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         if name == "zswpwb":
             task.announced = True
         if name in ("swpin_zero", "zswpin"):
-            row = {**base, **access(state, task, faults, bio=False), "memcg": e["extra"]}
+            sure = exact and all(device["zram"] for device in devices)
+            row = {**base, **access(state, task, faults, None, sure), "memcg": e["extra"]}
             row["backend"] = "zero" if name == "swpin_zero" else "zswap"
             here += folio(row, min(max(e["count"], 1), 512))
         task.memcg = e["extra"]
@@ -82,7 +115,12 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
         if kind == RawKind.BIO_DISCARD:
             here += [{**base, "kind": "discard", "slot": base["slot"] + i} for i in range(e["count"] // 8)]
         elif kind == RawKind.BIO_READ:
-            row = {**base, **access(state, task, faults, bio=True), "backend": "disk", "memcg": task.memcg}
+            if task.fault is not None and task.accessed and task.first_alloc is not None:
+                state.owners.pop(task.first_alloc, None)
+            known = state.pages.get((place["dev"], place["swap_type"], place["slot"]))
+            sure = exact and any(d["zram"] for d in devices if d["swap_type"] == place["swap_type"])
+            row = access(state, task, faults, known, sure, pages_of(e))
+            row = {**base, **row, "backend": "disk", "memcg": task.memcg}
             here += folio(row, pages_of(e))
             task.memcg = 0
         else:
@@ -94,41 +132,58 @@ def step(state: State, task: Task, e: Event, devices: Sequence[Device], items: M
             else:
                 give_up(state, task)
                 task.pending = (len(state.out) - 1, e, row)
+                task.handles = []
                 task.item = (*task.item, "before") if task.item else None  # type: ignore[assignment]
     elif kind == RawKind.WRITE_FOLIO:
         here += swap_out(state, task, e, base, devices)
     elif kind == RawKind.FAULT:
         task.fault, task.accessed, task.first_alloc = e, False, None
+    elif kind == RawKind.FAULT_END:
+        task.fault = None
     elif kind == RawKind.PAGE_ALLOC:
         if task.fault is not None and task.first_alloc is None:
             task.first_alloc = e["value"]
             state.owners[e["value"]] = (task.fault["value"] >> 12 << 12, e["tgid"])
         elif task.fault is not None:
             state.owners.pop(e["value"], None)
+    elif kind in (RawKind.HANDLE_ALLOC, RawKind.HANDLE_FREE):
+        place = state.handles.pop(e["value"], None)
+        for other in state.tasks.values():
+            other.handles = [handle for handle in other.handles if handle != e["value"]]
+        if kind == RawKind.HANDLE_ALLOC and task.pending is not None:
+            task.handles.append(e["value"])
+        if kind == RawKind.HANDLE_FREE and place is not None:
+            here.append({**base, "kind": "slot_free", "cause": "zs_handle", **place})
     elif kind == RawKind.EXEC:
         here.append({**base, "kind": "proc_exec"})
     elif kind == RawKind.EXIT:
         give_up(state, task)
         here.append({**base, "kind": "proc_exit"})
         del state.tasks[e["tid"]]
+    elif kind in (RawKind.SWAPON, RawKind.SWAPOFF):
+        area = devices[e["value"]]
+        name = "swapon" if kind == RawKind.SWAPON else "swapoff"
+        here.append({**base, "kind": name, "dev": area["dev"], "swap_type": area["swap_type"]})
+        for key in [key for key in state.pages if key[:2] == (area["dev"], area["swap_type"])]:
+            del state.pages[key]
     elif kind == RawKind.LOST:
         here.append({**base, "kind": "lost", "csize": min(e["value"], 0xFFFFFFFF)})
 
 
-def access(state: State, task: Task, faults: bool, bio: bool) -> Row:
-    """The cause of a swap_in, and what follows from it."""
-    row: Row = {"kind": "swap_in"}
-    if task.fault is None:
-        row["cause"] = "nofault" if faults else "none"
-        return row
-    if not task.accessed:
+def access(state: State, task: Task, faults: bool, known: tuple[int, int] | None, sure: bool, pages: int = 1) -> Row:
+    """The cause of a swap_in, and what follows from it. ``known``: address and process of the page in its slot."""
+    row: Row = {"kind": "swap_in", "cause": "nofault" if faults else "none"}
+    own = False
+    if task.fault is not None:
+        page = task.fault["value"] >> 12 << 12
+        own = not task.accessed if known is None else known[0] <= page < known[0] + 4096 * pages
         task.accessed = True
-        row.update(cause="fault", va=task.fault["value"] >> 12 << 12, write=task.fault["count"] == 1)
-        row["owner_tgid"] = "tgid"
-        return row
-    if bio and task.first_alloc is not None:
-        state.owners.pop(task.first_alloc, None)
-    row["cause"] = "readahead"
+        row["cause"] = "fault" if own else "readahead"
+    if own and task.fault is not None:
+        row.update(va=page, write=task.fault["count"] == 1, owner_tgid="tgid")
+        row["conf"] = 0 if known is not None or sure else 2
+    elif known is not None:
+        row.update(va=known[0], owner_tgid=known[1], conf=2)
     return row
 
 
@@ -143,13 +198,24 @@ def swap_out(state: State, task: Task, e: Event, base: Row, devices: Sequence[De
         bio = task.pending[1]
         row.update(locate(bio, devices) or {}, backend="disk")
         pages = pages_of(bio)
+        if len(task.handles) == pages:
+            for sub, handle in enumerate(task.handles):
+                place = {name: row[name] for name in ("dev", "swap_type", "slot")}
+                state.handles[handle] = {**place, "slot": place["slot"] + sub}
         task.pending = None
     give_up(state, task)
     task.item, task.announced, task.memcg = None, False, 0
     if e["value"] in state.owners:
         row["va"], row["owner_tgid"] = state.owners[e["value"]]
         row["conf"] = 2
-    return folio(row, pages)
+    rows = folio(row, pages)
+    for page in rows:
+        if "slot" in page:
+            key = (page["dev"], page["swap_type"], page["slot"])
+            state.pages.pop(key, None)
+            if "va" in page:
+                state.pages[key] = (page["va"], page["owner_tgid"])
+    return rows
 
 
 def pages_of(bio: Event) -> int:
@@ -162,6 +228,8 @@ def locate(bio: Event, devices: Sequence[Device]) -> Row | None:
     for device in devices:
         relative = bio["value"] - device["start"]
         slot = relative // 8
+        if not device.get("since", bio["ts"]) <= bio["ts"] <= device.get("until", bio["ts"]):
+            continue
         if bio["dev"] != device["dev"] or relative % 8 or slot < 1 or slot + size > device["pages"]:
             continue
         if not 0 < size <= (4096 if bio["kind"] == RawKind.BIO_DISCARD else 512):

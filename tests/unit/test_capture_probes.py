@@ -30,6 +30,38 @@ def test_owner_adds_page_allocations() -> None:
     assert ("kmem:mm_page_alloc", "migratetype == 1") in [(event.name, event.filter) for event in events]
 
 
+def test_frees_on_zram_are_recorded_by_their_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    symbols = """0000000000000000 A fixed_percpu_data
+ffffffff81000100 T zs_free
+ffffffff81000180 t zs_free_too
+ffffffff81000200 T something
+ffffffff81000300 T zs_malloc
+ffffffff81000400 T other
+ffffffffc0000000 t zram_free_page\t[zram]
+ffffffff81000300 t zs_alias
+"""
+    (tmp_path / "kallsyms").write_text(symbols)
+    monkeypatch.setattr("swaptrace.capture.symbols.PROC_KALLSYMS", tmp_path / "kallsyms")
+    zram = SwapDevice(0, 253 << 20, kind="zram")
+    events, notes = select(lambda *_: True, [zram], {"pswpin": 2}, owner=True)
+    filters = {event.event: event.filter for event in events}
+    assert (
+        filters["kmem_cache_alloc"]
+        == "bytes_req == 8 && ((call_site > 0xffffffff81000300 && call_site <= 0xffffffff81000400))"
+    )
+    assert filters["kmem_cache_free"] == (
+        "(call_site > 0xffffffff81000100 && call_site <= 0xffffffff81000200)"
+        " || (call_site > 0xffffffffc0000000 && call_site <= 0xffffffffc0010000)"
+    )
+    assert notes == ()
+    assert "kmem_cache_free" not in {event.event for event in select(lambda *_: True, [FILE], {}, owner=True)[0]}
+    # An unprivileged reader of /proc/kallsyms sees zeros.
+    (tmp_path / "kallsyms").write_text("0000000000000000 T zs_malloc\n0000000000000000 T zs_free\n")
+    events, notes = select(lambda *_: True, [zram], {"pswpin": 2}, owner=True)
+    assert "kmem_cache_alloc" not in {event.event for event in events}
+    assert notes == ("/proc/kallsyms does not tell where zsmalloc is: frees of slots on zram are not recorded",)
+
+
 def test_old_kernels_write_event_is_taken_and_what_is_missing_is_said() -> None:
     old = {"mm_vmscan_writepage", "block_bio_queue", "sched_process_exec", "sched_process_exit"}
     events, notes = select(lambda system, event: event in old, [ZRAM], {})

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
-from swaptrace.capture import session
+from swaptrace.capture import session, swapwatch
 from swaptrace.capture.backends import Backend, Plan, Result, choose
+from swaptrace.capture.recover import recover
+from swaptrace.capture.scratch import abandoned
 from swaptrace.capture.session import record_live
+from swaptrace.capture.snapshot import Snapshot
 from swaptrace.ingest import convert as importer
-from swaptrace.model.errors import CapabilityError, InputError, SwaptraceError, UsageError
-from swaptrace.model.meta import SwapDevice, TraceMeta
+from swaptrace.model.errors import CapabilityError, InputError, SwaptraceError, UsageError, WriteError
+from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
 
 ZRAM = SwapDevice(0, 253 << 20, "/dev/zram0", "zram", 4096)
 
@@ -35,9 +42,23 @@ class Recorder:
     def check(self) -> None:
         """Always well."""
 
+    def widen(self, devices: Any) -> bool:
+        return True
+
+    def so_far(self) -> Result:
+        return Result(self.plan.target, "T0", {}, ("block:block_bio_queue",), ("a note",))
+
     def stop(self) -> Result:
         (self.plan.target / "raw.cpu0").write_bytes(b"pages")
-        return Result(self.plan.target, "T0", {"tracefs.cpu0": 3}, ("block:block_bio_queue",), ("a note",))
+        return replace(self.so_far(), lost={"tracefs.cpu0": 3})
+
+
+class FullDisk(Recorder):
+    """Ends early: there is no room."""
+
+    def check(self) -> None:
+        (self.plan.target / "raw.cpu0").write_bytes(b"pages")
+        raise WriteError("the recording stopped.", "No space left on device.")
 
 
 @pytest.fixture
@@ -45,6 +66,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     """A machine with one swap area, whose vmstat is what the returned list says, one entry per reading."""
     readings = [{"pgpgin": 0, "pgpgout": 0, "pswpin": 0, "pswpout": n} for n in (5, 5, 12)]
     monkeypatch.setattr(session, "read_swaps", lambda: ((ZRAM,), ()))
+    monkeypatch.setattr(swapwatch, "read_swaps", lambda path: ((ZRAM,), ()))
     monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, Recorder))
     monkeypatch.setattr(session, "read_vmstat", lambda: readings.pop(0))
     return readings
@@ -57,9 +79,9 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None
     def install(failure: BaseException | None = None) -> list[Any]:
         calls: list[Any] = []
 
-        def convert(inputs: list[Path], out: Path, *, base: TraceMeta, progress: object) -> TraceMeta:
+        def convert(inputs: list[Path], out: Path, *, base: TraceMeta, progress: object, whole: bool) -> TraceMeta:
             kept = TypeAdapter(TraceMeta).validate_json((inputs[0] / "meta.json").read_bytes())
-            calls.append((sorted(path.name for path in inputs[0].iterdir()), base, kept))
+            calls.append((sorted(path.name for path in inputs[0].iterdir()), base, kept, whole))
             if failure is not None:
                 raise failure
             return base
@@ -72,9 +94,10 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None
 
 def test_the_header_says_what_was_recorded(machine: Any, converted: Any, tmp_path: Path) -> None:
     calls = converted()
-    meta = record_live(tmp_path / "t.parquet", command=["sh", "-c", "exit 3"])
-    ((files, base, kept),) = calls
+    meta = record_live(tmp_path / "t.parquet", command=["sh", "-c", "exit 3"], snapshot=False)
+    ((files, base, kept, whole),) = calls
     assert files == ["meta.json", "raw.cpu0"]
+    assert whole
     assert kept == base == meta
     assert (meta.recorder, meta.tier, meta.lost) == ("tracefs", "T0", {"tracefs.cpu0": 3})
     assert meta.command == "sh -c 'exit 3'"
@@ -88,16 +111,16 @@ def test_the_header_says_what_was_recorded(machine: Any, converted: Any, tmp_pat
 def test_a_failed_conversion_keeps_the_raw_recording_and_says_how(machine: Any, converted: Any, tmp_path: Path) -> None:
     converted(InputError("page 7 is damaged."))
     with pytest.raises(InputError, match="damaged") as caught:
-        record_live(tmp_path / "t.parquet", command=["true"])
+        record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     (raw,) = tmp_path.iterdir()
     assert (raw / "raw.cpu0").exists()
-    assert f"swaptrace record {raw} -o {tmp_path / 't.parquet'}" in caught.value.next_step
+    assert f"swaptrace record --recover {raw} -o {tmp_path / 't.parquet'}" in caught.value.next_step
 
 
 def test_a_bug_in_the_conversion_keeps_it_too(machine: Any, converted: Any, tmp_path: Path) -> None:
     converted(ZeroDivisionError("division by zero"))
     with pytest.raises(SwaptraceError, match="ZeroDivisionError") as caught:
-        record_live(tmp_path / "t.parquet", command=["true"])
+        record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     (raw,) = tmp_path.iterdir()
     assert str(raw) in caught.value.next_step
     assert caught.value.exit_code == 70
@@ -106,23 +129,80 @@ def test_a_bug_in_the_conversion_keeps_it_too(machine: Any, converted: Any, tmp_
 def test_ctrl_c_during_the_conversion_keeps_it_too(machine: Any, converted: Any, tmp_path: Path) -> None:
     converted(KeyboardInterrupt())
     with pytest.raises(SwaptraceError) as caught:
-        record_live(tmp_path / "t.parquet", command=["true"])
+        record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     assert caught.value.exit_code == 128 + signal.SIGINT
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_keeps_what_was_recorded_and_it_is_recovered(
+    machine: Any, converted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = converted()
+    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, FullDisk))
+    with pytest.raises(WriteError, match="stopped") as caught:
+        record_live(tmp_path / "t.parquet", command=["sleep", "60"], snapshot=False)
+    (raw,) = tmp_path.iterdir()
+    assert f"swaptrace record --recover {raw}" in caught.value.next_step
+    assert [left.path for left in abandoned(tmp_path)] == [raw]
+    meta = recover(raw, tmp_path / "t.parquet")
+    assert meta.interrupted
+    assert "the recording ended early: the recording stopped. No space left on device." in meta.notes
+    assert calls[0][3] is False
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recorder_that_does_not_start_leaves_nothing(
+    machine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(plan: Plan) -> Any:
+        raise CapabilityError("no such event.")
+
+    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, refuse))
+    with pytest.raises(CapabilityError) as caught:
+        record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
+    assert caught.value.next_step == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_snapshots_are_named_in_the_header_with_their_sha256(
+    machine: Any, converted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def snapshot(when: str, devices: Any) -> Snapshot:
+        pages = pa.table({"when": pa.array([when] * 3).dictionary_encode(), "slot": pa.array([1, 2, 3])})
+        return Snapshot(pages, pages.slice(0, 1), when == "stop", () if when == "stop" else ("one was unreadable",))
+
+    monkeypatch.setattr(session, "take", snapshot)
+    calls = converted()
+    meta = record_live(tmp_path / "t.parquet", command=["true"])
+    assert calls[0][0][-2:] == ["snapshot-start.parquet", "snapshot-stop.parquet"]
+    assert [(s.name, s.rows) for s in meta.sidecars] == [
+        ("t.snapshot.parquet", {"start": 3, "stop": 3}),
+        ("t.processes.parquet", {"start": 1, "stop": 1}),
+    ]
+    for sidecar in meta.sidecars:
+        assert hashlib.sha256((tmp_path / sidecar.name).read_bytes()).hexdigest() == sidecar.sha256
+    assert pq.read_table(tmp_path / "t.snapshot.parquet")["when"].to_pylist() == ["start"] * 3 + ["stop"] * 3
+    assert meta.capabilities == {Capability.SNAPSHOT: Sight.INFERRED}
+    assert meta.notes == ("a note", "one was unreadable")
+    machine += [{"pgpgin": 0, "pgpgout": 0, "pswpin": 0, "pswpout": n} for n in (5, 5, 12)]
+    converted(InputError("no."))
+    with pytest.raises(InputError):
+        record_live(tmp_path / "u.parquet", command=["true"])
+    assert not list(tmp_path.glob("u.*"))
 
 
 def test_an_idle_recording_leaves_nothing(machine: list[dict[str, int]], converted: Any, tmp_path: Path) -> None:
     calls = converted()
     machine[2]["pswpout"] = 5
     with pytest.raises(InputError, match="nothing was swapped"):
-        record_live(tmp_path / "t.parquet", command=["true"])
+        record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     assert list(tmp_path.iterdir()) == calls == []
 
 
 def test_without_swap_the_next_step_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(session, "read_swaps", lambda: ((), ()))
     with pytest.raises(CapabilityError, match="no swap area") as caught:
-        record_live(tmp_path / "t.parquet", command=["true"])
+        record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     assert "swapon" in caught.value.next_step
     assert list(tmp_path.iterdir()) == []
 

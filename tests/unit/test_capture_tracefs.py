@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from swaptrace.capture.host import start_time
 from swaptrace.capture.tasks import TaskNames
 from swaptrace.capture.tracefs import Instance, find_tracefs, page_bytes, remove_stale
 from swaptrace.model.errors import PermissionDenied
@@ -32,10 +33,12 @@ def test_a_page_ends_with_its_data(tmp_path: Path) -> None:
 
 def test_only_instances_of_dead_recorders_are_removed(tmp_path: Path) -> None:
     pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
-    dead = f"swaptrace-{pid_max + 1}"
-    for name in (dead, f"swaptrace-{os.getpid()}", "swaptrace-by-hand", "somebody-else"):
+    mine = start_time(os.getpid())
+    assert mine is not None
+    gone, reused = f"swaptrace-{pid_max + 1}-7", f"swaptrace-{os.getpid()}-{mine - 1}"
+    for name in (gone, reused, f"swaptrace-{os.getpid()}-{mine}", "swaptrace-by-hand", "somebody-else"):
         (tmp_path / "instances" / name).mkdir(parents=True)
-    assert remove_stale(tmp_path) == [dead]
+    assert sorted(remove_stale(tmp_path)) == sorted([gone, reused])
     assert len(list((tmp_path / "instances").iterdir())) == 3
 
 

@@ -36,7 +36,7 @@ def same(a: RawChunk, b: RawChunk) -> bool:
 
 def slots(device: SwapDevice, sectors: list[int], pages: int = 1) -> list[int]:
     n = len(sectors)
-    found = SlotMap([device])(np.full(n, DEV), np.array(sectors, np.uint64), np.full(n, pages))
+    found = SlotMap([device])(np.full(n, DEV), np.array(sectors, np.uint64), np.full(n, pages), np.zeros(n, np.int64))
     return [int(x) for x in found[1]]
 
 
@@ -55,7 +55,9 @@ def test_slots_of_a_swap_file() -> None:
 
 def test_two_areas_on_one_disk() -> None:
     both = SlotMap([SwapDevice(0, DEV, start_sector=0, pages=10), SwapDevice(1, DEV, start_sector=80, pages=10)])
-    which, slot = both(np.array([DEV] * 3), np.array([8, 88, 808], np.uint64), np.ones(3, np.int64))
+    which, slot = both(
+        np.array([DEV] * 3), np.array([8, 88, 808], np.uint64), np.ones(3, np.int64), np.zeros(3, np.int64)
+    )
     assert (which.tolist(), slot.tolist()) == ([0, 1, -1], [1, 1, -1])
 
 
