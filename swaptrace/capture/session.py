@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swaptrace.capture.backends import Backend, Plan, Result, choose
+from swaptrace.capture.backends import Backend, Content, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
 from swaptrace.capture.swaps import read_swaps
 from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
@@ -30,8 +30,10 @@ def record_live(
     duration: float | None = None,
     cgroup: str | None = None,
     backend: str = "auto",
+    tier: str = "auto",
     buffer_kb: int | None = None,
     owner: bool = False,
+    content: Content = Content(),
     progress: Callable[[int, int], None] | None = None,
 ) -> TraceMeta:
     """Record every swap event of this machine into the trace ``out``, and return its header.
@@ -53,11 +55,11 @@ def record_live(
         where = job.cgroup.path / "cgroup.procs"
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
-    chosen = choose(backend)
+    chosen, skipped = choose(backend, tier)
     scratch = _scratch(out)
     try:
-        plan = Plan(scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
-        meta, recorded = _record(plan, chosen, job, notes)
+        plan = Plan(scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner, content)
+        meta, recorded = _record(plan, chosen, job, (*notes, *skipped))
         _require_swapping(meta)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from swaptrace.ingest.bpf.source import BpfSource
 from swaptrace.ingest.detect import FORMATS, detect
 from swaptrace.ingest.devices import SlotMap, infer_devices
-from swaptrace.ingest.headers import header_of
+from swaptrace.ingest.headers import header_beside, header_of
 from swaptrace.ingest.memcg_items import ItemCodes
 from swaptrace.ingest.parquet import ParquetRows
 from swaptrace.ingest.raw import Findings, RawChunk, RawKind, concat
@@ -57,6 +58,10 @@ def convert(
         if len(inputs) > 1:
             raise UsageError("Parquet recordings are imported one at a time.")
         return _from_parquet(inputs[0], out, devices, base, progress)
+    if "bpf-raw" in formats:
+        if len(inputs) > 1:
+            raise UsageError("Recordings of the BPF tier are imported one at a time.")
+        return _from_bpf(inputs[0], out, devices, base, progress)
     source = open_sources(list(zip(inputs, formats, strict=True)))
     header = header_of(source, formats, base)
     return _from_events(source, out, tuple(devices) or header.devices, header, progress)
@@ -86,6 +91,20 @@ def _from_parquet(
         )
         meta = dataclasses.replace(meta, recorder=meta.recorder or "parquet", sources=meta.sources or (path.name,))
         return writer.finish(_complete(meta, source.findings, tuple(devices) or meta.devices))
+
+
+def _from_bpf(
+    folder: Path, out: Path, devices: Sequence[SwapDevice], base: TraceMeta | None, progress: Progress | None
+) -> TraceMeta:
+    source = BpfSource(folder, base or header_beside(folder, TraceMeta()), devices)
+    with TraceWriter(out) as writer:
+        for columns, masks, words in source.batches():
+            writer.write(columns, masks, words)
+            if progress is not None:
+                progress(source.done, source.size)
+        _require(source.swaps, folder.name, source.findings)
+        meta = source.header()
+        return writer.finish(_complete(meta, source.findings, meta.devices))
 
 
 def _from_events(

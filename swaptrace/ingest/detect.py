@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from swaptrace.ingest.bpf.records import RECORDS
 from swaptrace.model.errors import InputError
 
 __all__ = ["FORMATS", "detect", "detect_text"]
 
-FORMATS = ("perf-data", "perf-script", "ftrace-text", "ftrace-pages", "parquet")
+FORMATS = ("perf-data", "perf-script", "ftrace-text", "ftrace-pages", "bpf-raw", "parquet")
 _KNOWN = "Import perf.data, the output of perf script or trace-cmd report, ftrace's trace, or Parquet."
 _PERF_LINE = re.compile(r"^\s*(?:\S.*?\s+)?-?\d+(?:/-?\d+)?\s+\[\d+\]\s+\d+\.\d+:", re.M)
 _PERF_EVENT = re.compile(r"\d+\.\d+:\s+(?:\d+\s+)?(?:[a-z_]+:[a-z_0-9]+|[a-z-]+faults):|\bPERF_RECORD_", re.M)
@@ -26,8 +27,10 @@ def detect(path: Path) -> str:
     if path.is_dir():
         if any(path.glob("raw.cpu*")):
             return "ftrace-pages"
+        if (path / RECORDS).exists():
+            return "bpf-raw"
         raise InputError(
-            f"{path} is a directory without raw.cpu files.",
+            f"{path} is a directory without raw.cpu files and without {RECORDS}.",
             "",
             "Name a recording: perf.data, text, Parquet, or a raw directory.",
         )

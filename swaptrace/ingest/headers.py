@@ -15,7 +15,7 @@ from swaptrace.ingest.sources import AnySource
 from swaptrace.model.errors import InputError
 from swaptrace.model.meta import TraceMeta
 
-__all__ = ["header_of"]
+__all__ = ["header_beside", "header_of"]
 
 
 def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None) -> TraceMeta:
@@ -23,7 +23,7 @@ def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None)
     meta = base or TraceMeta(clock="")
     for one in source.sources:
         if isinstance(one, FtracePages) and base is None:
-            meta = _beside_pages(one.path, meta)
+            meta = header_beside(one.path, meta)
         if isinstance(one, PerfData):
             header = one.header
             meta = dataclasses.replace(
@@ -44,7 +44,7 @@ def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None)
     )
 
 
-def _beside_pages(folder: Path, meta: TraceMeta) -> TraceMeta:
+def header_beside(folder: Path, meta: TraceMeta) -> TraceMeta:
     """Read ``meta.json``: a header as this tool dumps it, or the one of the prototype with the text of /proc/swaps."""
     file = folder / "meta.json"
     if not file.is_file():

@@ -45,7 +45,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     """A machine with one swap area, whose vmstat is what the returned list says, one entry per reading."""
     readings = [{"pgpgin": 0, "pgpgout": 0, "pswpin": 0, "pswpout": n} for n in (5, 5, 12)]
     monkeypatch.setattr(session, "read_swaps", lambda: ((ZRAM,), ()))
-    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, Recorder))
+    monkeypatch.setattr(
+        session, "choose", lambda name, tier: (Backend("tracefs", "tracepoint", lambda: None, Recorder), ())
+    )
     monkeypatch.setattr(session, "read_vmstat", lambda: readings.pop(0))
     return readings
 
