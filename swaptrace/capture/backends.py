@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class Plan:
     items: Mapping[str, int]
     buffer_kib: int
     owner: bool = False
-    content: Content = Content()
+    content: Content = field(default_factory=Content)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def record_live(
     tier: str = "auto",
     buffer_kb: int | None = None,
     owner: bool = False,
-    content: Content = Content(),
+    content: Content | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TraceMeta:
     """Record every swap event of this machine into the trace ``out``, and return its header.
@@ -58,7 +58,9 @@ def record_live(
     chosen, skipped = choose(backend, tier)
     scratch = _scratch(out)
     try:
-        plan = Plan(scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner, content)
+        plan = Plan(
+            scratch, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner, content or Content()
+        )
         meta, recorded = _record(plan, chosen, job, (*notes, *skipped))
         _require_swapping(meta)
     except BaseException:
