@@ -3,6 +3,8 @@ and the content that the device itself gives back."""
 
 from __future__ import annotations
 
+import mmap
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 from numpy.typing import NDArray
 
 from swaptrace.capture.bpf.libbpf import BpfObject
@@ -19,8 +22,9 @@ from swaptrace.capture.bpf.programs import OBJECT
 from swaptrace.capture.bpf.refusal import features, problem
 from swaptrace.ingest.bpf.records import RECORD, RECORDS
 from swaptrace.model.events import COLUMNS, Backend, Cause, Kind
-from swaptrace.model.meta import Capability, Sight
+from swaptrace.model.meta import Capability, Sight, SwapDevice
 from swaptrace.model.trace import Trace
+from tests.oracle.siphash import siphash24
 
 pytestmark = pytest.mark.live
 HERE = Path(__file__).parent
@@ -84,7 +88,7 @@ def assert_counts(trace: Trace, rows: Rows) -> dict[str, int]:
     return found
 
 
-def assert_pages(rows: Rows, witness: Path, device: Path | None = None) -> None:
+def assert_pages(rows: Rows, witness: Path, device: Path | None = None, *, squeezed: bool = False) -> None:
     """The last swap-out of each page tells its slot, and the hash of what the device holds there."""
     held = np.loadtxt(witness, np.uint64, ndmin=2)
     assert len(held) > PAGES // 2
@@ -96,6 +100,9 @@ def assert_pages(rows: Rows, witness: Path, device: Path | None = None) -> None:
     np.testing.assert_array_equal(rows["swap_type"][row], held[:, 1])
     assert len(set(rows["owner_tgid"][row].tolist())) == 1
     zero = held[:, 3] == 1
+    if squeezed:  # that wrote into zero pages of the first eighth
+        rest = held[:, 0] >= held[0, 0] + PAGES * 4096 // 8
+        row, zero = row[rest], zero[rest]
     np.testing.assert_array_equal(rows["backend"][row] == Backend.ZERO, zero)
     np.testing.assert_array_equal(rows["has_fill"][row] & (rows["fill"][row] == 0), zero)
     if device is not None:  # zero pages have a slot, but are not on the device
@@ -165,11 +172,14 @@ def test_salted_hashes_tell_equal_pages_and_nothing_else(zram: Path, limited: Pa
     assert len(set(zip(salted, plain, strict=True))) == len(set(salted)) == len(set(plain))
 
 
+ZERO_PAGE_UNDER_KEY = siphash24(bytes(range(16)), xxhash.xxh64_intdigest(bytes(4096)))
+
+
 def test_a_given_salt_and_no_hash(zram: Path, limited: Path, tmp_path: Path) -> None:
     key = bytes(range(16)).hex()
     trace, rows = recorded(tmp_path, limited, work(tmp_path / "witness"), "--salt", key)
     zero = rows["hash"][rows["has_fill"] & (rows["fill"] == 0)]
-    assert set(zero.tolist()) == {0x4FD7F5B7A7DBB0FE} or len(set(zero.tolist())) == 1
+    assert set(zero.tolist()) == {ZERO_PAGE_UNDER_KEY}
     (tmp_path / "out" / "t.parquet").unlink()
     trace, rows = recorded(tmp_path, limited, work(tmp_path / "witness"), "--hash", "none")
     assert_counts(trace, rows)
@@ -198,10 +208,30 @@ def test_loop_device(loop: Path, limited: Path, tmp_path: Path) -> None:
 
 def test_swap_file_on_a_partition(swap_file: Path, limited: Path, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
-    trace, rows = recorded(tmp_path, limited, work(witness, device=swap_file), "--salt", "none")
+    trace, rows = recorded(tmp_path, limited, work(witness), "--salt", "none")
     assert_counts(trace, rows)
-    assert_pages(rows, witness, swap_file)
+    assert_pages(rows, witness)
     assert set(rows["dev"][rows["slot"] >= 0].tolist()) == {trace.meta.devices[0].dev}
+    # A disk keeps what was in its slots when they are free: read it at the sectors of the extents.
+    area = trace.meta.devices[0]
+    out = np.flatnonzero((rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK))
+    last = dict(zip(rows["slot"][out].tolist(), rows["hash"][out].tolist(), strict=True))
+    assert len(last) > PAGES // 2
+    assert hashes_on_disk(area, sorted(last)) == [last[slot] for slot in sorted(last)]
+
+
+def hashes_on_disk(area: SwapDevice, slots: list[int]) -> list[int]:
+    name = Path(f"/sys/dev/block/{area.dev >> 20}:{area.dev & 0xFFFFF}").resolve().name
+    disk = os.open(f"/dev/{name}", os.O_RDONLY | os.O_DIRECT)
+    buffer = mmap.mmap(-1, 4096)  # O_DIRECT wants aligned memory
+    first = np.array([page for page, _, _ in area.extents])
+    found = []
+    for slot in slots:
+        page, sector, _ = area.extents[int(np.searchsorted(first, slot, "right")) - 1]
+        assert os.preadv(disk, [buffer], (sector + 8 * (slot - page)) * 512) == 4096
+        found.append(xxhash.xxh64_intdigest(buffer[:]))
+    os.close(disk)
+    return found
 
 
 def test_two_areas_where_a_lower_type_is_free(zram: Path, swap_file: Path, limited: Path, tmp_path: Path) -> None:
@@ -222,8 +252,8 @@ def test_zswap(swap_file: Path, zswap: None, limited: Path, tmp_path: Path) -> N
     witness = tmp_path / "witness"
     trace, rows = recorded(tmp_path, limited, work(witness, "squeeze"))
     found = assert_counts(trace, rows)
-    assert min(found.values()) > 0
-    assert_pages(rows, witness)
+    assert min(found[name] for name in ("zswpout", "zswpin", "zswpwb", "swpout_zero", "swpin_zero")) > 0
+    assert_pages(rows, witness, squeezed=True)
     stored = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.ZSWAP)
     assert ((rows["csize"][stored] > 0) & (rows["csize"][stored] <= 4096)).all()
     back = (rows["kind"] == Kind.WRITEBACK) | ((rows["kind"] == Kind.SWAP_IN) & (rows["backend"] == Backend.ZSWAP))
