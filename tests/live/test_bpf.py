@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def work(witness: Path, mode: str = "small", *, pages: int = PAGES, device: Path
     return [sys.executable, HERE / "workload.py", str(pages), mode, witness, *([device] if device else [])]
 
 
-def recorded(folder: Path, group: Path, command: list[str | Path], *options: str) -> tuple[Trace, Rows]:
+def recorded(folder: Path, group: Path, command: Sequence[str | Path], *options: str) -> tuple[Trace, Rows]:
     """Record ``command`` with the BPF tier; return the trace and its columns, masks as ``has_hash``, ``has_fill``."""
     out = folder / "out" / "t.parquet"
     out.parent.mkdir(exist_ok=True)
@@ -93,8 +94,8 @@ def assert_pages(rows: Rows, witness: Path, device: Path | None = None, *, squee
     held = np.loadtxt(witness, np.uint64, ndmin=2)
     assert len(held) > PAGES // 2
     last: dict[int, int] = {}
-    for row in np.flatnonzero((rows["kind"] == Kind.SWAP_OUT) & (rows["va"] >= 0)).tolist():
-        last[int(rows["va"][row])] = row
+    for at in np.flatnonzero((rows["kind"] == Kind.SWAP_OUT) & (rows["va"] >= 0)).tolist():
+        last[int(rows["va"][at])] = at
     row = np.array([last[address] for address in held[:, 0].tolist()])
     np.testing.assert_array_equal(rows["slot"][row], held[:, 2].astype(np.int64))
     np.testing.assert_array_equal(rows["swap_type"][row], held[:, 1])

@@ -28,6 +28,8 @@ PAGES = 24 << 8  # 24 MiB of every test; with the interpreter and the cgroup of 
 
 
 def swaptrace(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    if words[0] == "record" and "--backend" not in words:  # tests/live/test_bpf.py is about the other tier
+        words = ("record", "--tier", "tracepoint", *words[1:])
     return subprocess.run(
         [sys.executable, "-m", "swaptrace", *words], capture_output=True, text=True, cwd=cwd, check=False
     )
@@ -199,7 +201,9 @@ def test_ctrl_c_keeps_what_was_recorded(zram: Path, tmp_path: Path, backend: str
 
 def test_an_open_recording_ends_well_with_ctrl_c(zram: Path, tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    process = subprocess.Popen([sys.executable, "-m", "swaptrace", "record", "-o", out], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swaptrace", "record", "--tier", "tracepoint", "-o", out], stdout=subprocess.DEVNULL
+    )
     wait_until(lambda: is_tracing(process.pid))
     subprocess.run(swap_a_little("true"), check=True)
     process.send_signal(signal.SIGINT)
@@ -230,7 +234,7 @@ def is_tracing(pid: int) -> bool:
 
 def test_a_killed_recorder_is_cleaned_up_by_the_next_one(zram: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "swaptrace", "record", "-o", tmp_path / "killed.parquet"],
+        [sys.executable, "-m", "swaptrace", "record", "--tier", "tracepoint", "-o", tmp_path / "killed.parquet"],
         stdout=subprocess.DEVNULL,
     )
     wait_until(lambda: is_tracing(process.pid))

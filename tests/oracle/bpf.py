@@ -43,7 +43,7 @@ def rows_of(records: Sequence[Record], devs: Mapping[int, int], zero_events: boo
             if r["flags"] & RecordFlag.HANDLE:
                 handles[r["aux"]] = r["swp"]
         elif kind == RecordKind.FAULT:
-            rows = fault_rows(r, answers.get(at, None) and records[answers[at]], r["swp"] in silent, devs)
+            rows = fault_rows(r, records[answers[at]] if at in answers else None, r["swp"] in silent, devs)
         elif kind in ACCESSES and at not in taken:
             cause = Cause.READAHEAD if in_fault[at] else Cause.NOFAULT
             rows = access_rows(r, cause, devs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,9 @@ def packed(found: list[dict[str, int]]) -> NDArray[Any]:
 def chunks_of(array: NDArray[Any], cuts: list[int], lazy: bool) -> list[Chunk]:
     """Cut at ``cuts``; each watermark is as high as it may be, or that of an earlier cut."""
     bounds = sorted({0, len(array), *(cut for cut in cuts if cut < len(array))})
-    chunks, watermark = [], 0
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    chunks: list[Chunk] = []
+    watermark = 0
+    for start, end in itertools.pairwise(bounds):
         if not lazy or not chunks:
             watermark = int(array["ts"][end:].min()) if end < len(array) else watermark
         chunks.append(Chunk(array[start:end], watermark, 0))
@@ -160,7 +162,7 @@ def test_lost_records_get_a_row_where_they_were_lost() -> None:
 def test_last_known_is_a_dictionary(operations: list[tuple[int, int, bool]], cuts: list[int]) -> None:
     known, plain = LastKnown(), dict[int, int]()
     bounds = sorted({0, len(operations), *(cut for cut in cuts if cut < len(operations))})
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in itertools.pairwise(bounds):
         part = operations[start:end]
         key, value, writes = (np.array([o[i] for o in part]) for i in range(3))
         got = known.step(key.astype(np.uint64), value.astype(np.uint64), writes.astype(np.bool_))
