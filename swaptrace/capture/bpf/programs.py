@@ -87,7 +87,7 @@ class Programs:
 def load_programs(settings: Settings, path: Path = OBJECT) -> Programs:
     """Return the programs, loaded for this kernel. The caller closes ``object``.
 
-    A kernel that refuses to watch the function that frees slots is asked again without that. Errors: :class:`LoadError`.
+    A kernel that refuses to watch the function that frees slots is asked again without. Errors: :class:`LoadError`.
     """
     text = KernelText.read()
     refused = "this kernel has no function that is known to free slots"
