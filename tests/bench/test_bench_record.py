@@ -71,8 +71,8 @@ def test_cost_of_recording(swap: None, tmp_path: Path, capsys: pytest.CaptureFix
             ratio = [best[i] / base[i] for i in (0, 1)]
             lost = sum(lost for _, lost in runs)
             lines.append(
-                f"{mode:<6}{name:<22}{best[0]:>9,.0f} ns/page out ({ratio[0]:.2f}x){best[1]:>9,.0f} in ({ratio[1]:.2f}x)"
-                f"{lost:>9,} lost"
+                f"{mode:<6}{name:<22}{best[0]:>9,.0f} ns/page out ({ratio[0]:.2f}x)"
+                f"{best[1]:>9,.0f} in ({ratio[1]:.2f}x){lost:>9,} lost"
             )
     with capsys.disabled():
         print("\nCPU of the workload per swapped page, best of", TRIES)

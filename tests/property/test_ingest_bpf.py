@@ -19,7 +19,15 @@ from tests.oracle.bpf import Record, rows_of
 
 NAMES = [column.name for column in COLUMNS if not column.text]
 DEVS = {0: 253 << 20 | 1, 1: 7 << 20}
-OFTEN = (RecordKind.OUT, RecordKind.FAULT, RecordKind.FAULT, RecordKind.READ, RecordKind.READ, RecordKind.ZERO_IN)
+OFTEN = (
+    RecordKind.OUT,
+    RecordKind.HANDLE_FREE,
+    RecordKind.FAULT,
+    RecordKind.FAULT,
+    RecordKind.READ,
+    RecordKind.READ,
+    RecordKind.ZERO_IN,
+)
 KINDS = [*(kind for kind in RecordKind if kind is not RecordKind.COMM), *OFTEN]
 
 
@@ -46,7 +54,7 @@ def records(draw: st.DrawFn) -> list[dict[str, int]]:
             "csize": draw(st.sampled_from([0, 100, 4096])),
         }
         if kind is RecordKind.HANDLE_FREE:
-            record |= {"aux": draw(st.integers(1, 4)), "pages": draw(st.integers(0, 2)), "pfn": 0}
+            record |= {"aux": draw(st.integers(1, 2)), "pages": draw(st.integers(0, 2)), "pfn": 0}
         if kind is RecordKind.FAULT:
             record |= {"flags": draw(st.sampled_from([0, int(RecordFlag.WRITE)]))}
         if kind is RecordKind.ZERO_IN:
@@ -61,7 +69,7 @@ def records(draw: st.DrawFn) -> list[dict[str, int]]:
 
 def outs(draw: st.DrawFn, record: dict[str, int]) -> list[dict[str, int]]:
     backend = draw(st.sampled_from(list(RecordBackend)[1:]))
-    flags = draw(st.integers(0, 127)) & ~RecordFlag.WRITE
+    flags = (draw(st.integers(0, 127)) | draw(st.sampled_from([0, int(RecordFlag.HANDLE)]))) & ~RecordFlag.WRITE
     pages = record["pages"]
     return [
         record
@@ -74,7 +82,7 @@ def outs(draw: st.DrawFn, record: dict[str, int]) -> list[dict[str, int]]:
             "backend": int(backend),
             "flags": int(flags),
             "hash": draw(st.integers(0, 1 << 64)) % (1 << 64),
-            "aux": draw(st.integers(0, 4)),
+            "aux": draw(st.integers(0, 2)),
             "owner": draw(st.integers(0, 9)),
         }
         for sub in range(pages)
@@ -120,10 +128,10 @@ def nulls(name: str, rows: int) -> NDArray[Any]:
 @given(
     found=records(),
     shuffle=st.randoms(use_true_random=False),
-    cuts=st.lists(st.integers(1, 60), max_size=8),
-    batch=st.integers(1, 30),
+    cuts=st.lists(st.integers(1, 60), max_size=30),
+    batch=st.sampled_from([1, 1, 2, 3, 30]),
     zero_events=st.booleans(),
-    lazy=st.booleans(),
+    lazy=st.sampled_from([False, False, False, True]),
 )
 def test_rows_are_those_of_the_rules(
     found: list[dict[str, int]], shuffle: Any, cuts: list[int], batch: int, zero_events: bool, lazy: bool
@@ -138,6 +146,38 @@ def test_rows_are_those_of_the_rules(
     for name in (*NAMES, "has_hash", "has_fill"):
         expected = [row[name] for row in want]
         assert got[name].tolist() == expected, name
+
+
+def test_an_access_belongs_to_a_fault_of_an_earlier_window() -> None:
+    """The fault is decided in one window; what came in by it must not count again in the next."""
+    zero = {name: 0 for name in RECORD.names or ()}
+    start = 5 * SPAN_NS
+    fault = zero | {"kind": int(RecordKind.FAULT), "tid": 3, "swp": 5, "ts": start}
+    read = zero | {"kind": int(RecordKind.READ), "tid": 3, "swp": 5, "pages": 1, "ts": start + SPAN_NS - 1}
+    mark = zero | {"kind": int(RecordKind.EXEC), "tid": 9}
+    found = [fault, read, mark | {"ts": start + SPAN_NS + 2}, mark | {"ts": start + 3 * SPAN_NS}]
+    got = converted(chunks_of(packed(found), [1, 2, 3], lazy=False), True, 1)
+    want = rows_of(found, DEVS, True)
+    assert got["ts"].tolist() == [row["ts"] for row in want]
+    assert got["kind"].tolist() == [row["kind"] for row in want]
+    assert len(want) == 3
+
+
+def test_an_overwritten_object_is_no_free_slot() -> None:
+    zero = {name: 0 for name in RECORD.names or ()}
+    out = zero | {"kind": int(RecordKind.OUT), "backend": 1, "flags": int(RecordFlag.HANDLE), "swp": 5, "pages": 1}
+    free = zero | {"kind": int(RecordKind.HANDLE_FREE)}
+    found = [
+        out | {"ts": 1, "aux": 70},
+        free | {"ts": 2, "aux": 70, "swp": 5, "pages": 1},  # while the same slot is written again
+        out | {"ts": 3, "aux": 80},
+        free | {"ts": 4, "aux": 80},
+        free | {"ts": 5, "aux": 70},  # the handle of another device by now
+    ]
+    got = converted([Chunk(packed(found), 9, 0)], True, 1)
+    assert got["ts"].tolist() == [1, 3, 4]
+    assert got["slot"].tolist() == [5, 5, 5]
+    assert [row["ts"] for row in rows_of(found, DEVS, True)] == [1, 3, 4]
 
 
 def test_lost_records_get_a_row_where_they_were_lost() -> None:

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from swaptrace.capture import backends
-from swaptrace.capture.backends import Backend, choose
+from swaptrace.capture.backends import choose
 from swaptrace.capture.bpf.kallsyms import KernelText
 from swaptrace.capture.bpf.programs import OBJECT, text_ranges
 from swaptrace.capture.bpf.recorder import ring_bytes
@@ -40,10 +41,14 @@ from swaptrace.ingest.bpf.records import (
     read_info,
     write_info,
 )
+from swaptrace.ingest.bpf.rows import BpfRows
 from swaptrace.ingest.bpf.source import BpfSource, true_types
+from swaptrace.ingest.bpf.window import windows
 from swaptrace.ingest.convert import convert
 from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, UsageError
-from swaptrace.model.meta import HashInfo, SwapDevice, TraceMeta
+from swaptrace.model.events import Backend, Cause, Kind
+from swaptrace.model.meta import Capability, HashInfo, Sight, SwapDevice, TraceMeta
+from swaptrace.model.trace import Trace
 
 SOURCE = OBJECT.with_name("swaptrace.bpf.c")
 BUILT_BY = 14  # clang: another version makes other code of the same source
@@ -164,6 +169,54 @@ def test_names_change_where_they_changed(tmp_path: Path) -> None:
     assert [known[code] for code in columns["comm"]] == ["before", "before", "after\ufffd", "after\ufffd"]
 
 
+# -- a real recording --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Trace:
+    """tests/data/bpf_zram: 256 pages in and out on 6.18 (zero, same-filled and equal ones), hashes without salt."""
+    convert([Path(__file__).parents[1] / "data" / "bpf_zram"], tmp_path / "t.parquet")
+    return Trace(tmp_path / "t.parquet")
+
+
+def test_a_real_recording_has_the_counts_of_its_kernel(real: Trace) -> None:
+    (batch,) = real.batches(["kind", "backend", "cause", "hash", "fill", "slot", "va", "csize"])
+    meta = real.meta
+    delta = {name: meta.vmstat_after[name] - before for name, before in meta.vmstat_before.items()}
+    out, into = batch["kind"] == Kind.SWAP_OUT, batch["kind"] == Kind.SWAP_IN
+    disk, zero = batch["backend"] == Backend.DISK, batch["backend"] == Backend.ZERO
+    assert (out & disk).sum() == delta["pswpout"] == 597
+    assert (into & disk).sum() == delta["pswpin"]
+    assert (out & zero).sum() == delta["swpout_zero"]
+    assert (into & zero).sum() == delta["swpin_zero"]
+    assert {meta.sight(c) for c in Capability if c is not Capability.SNAPSHOT} == {Sight.OBSERVED}
+    zeros = batch.valid["fill"] & (batch["fill"] == 0)
+    np.testing.assert_array_equal(zeros & out, out & zero)
+    assert set(batch["hash"][zeros].tolist()) == {xxhash.xxh64_intdigest(bytes(4096))}
+    word = int.from_bytes(b"A" * 8, "little")
+    assert xxhash.xxh64_intdigest(b"A" * 4096) in batch["hash"][batch["fill"] == word].tolist()
+    assert (batch["cause"][into] == Cause.FAULT).all()
+    assert (batch["csize"][batch["kind"] == Kind.SLOT_FREE] == 0).all()
+    assert (batch["kind"] == Kind.SLOT_FREE).sum() == 523  # of 597: same-filled pages have no object
+
+
+def test_a_real_recording_reads_alike_in_any_pieces(tmp_path: Path, real: Trace) -> None:
+    folder = Path(__file__).parents[1] / "data" / "bpf_zram"
+    chunks = [chunk for chunk, _ in read_chunks(folder / RECORDS, [])]
+    whole = BpfRows(read_info(folder), {0: 1})
+    expected = [whole.feed(w, np.zeros(len(w.records), np.int32))[0]["slot"] for w in windows(chunks)]
+    single = [
+        Chunk(chunk.records[i : i + 1], chunk.watermark if i + 1 == len(chunk.records) else 0, chunk.lost)
+        for chunk in chunks
+        for i in range(len(chunk.records))
+    ]
+    pieces = BpfRows(read_info(folder), {0: 1})
+    found = [pieces.feed(w, np.zeros(len(w.records), np.int32))[0] for w in windows(single, 7)]
+    np.testing.assert_array_equal(
+        np.concatenate([part["slot"] for part in found if "slot" in part]), np.concatenate(expected)
+    )
+
+
 # -- swap types ----------------------------------------------------------------------------------------------------
 
 
@@ -263,8 +316,8 @@ def test_a_refusal_says_its_errno_and_what_it_means() -> None:
     assert isinstance(refusal(OSError(errno.EINVAL, "")), CapabilityError)
 
 
-def possible(name: str, tier: str, problem: SwaptraceError | None = None) -> Backend:
-    return Backend(name, tier, lambda: problem, lambda plan: None)  # type: ignore[arg-type, return-value]
+def possible(name: str, tier: str, problem: SwaptraceError | None = None) -> backends.Backend:
+    return backends.Backend(name, tier, lambda: problem, lambda plan: None)  # type: ignore[arg-type, return-value]
 
 
 def test_a_refused_tier_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def describe(programs: Programs, plan: Plan) -> RawInfo:
     notes = [f"this kernel has no tracepoint {name}" for name in programs.missing]
     if not known:
         notes.append(f"no content hash and no swap-cache hits: {programs.bases.why}")
-    if not programs.frees:
+    if not programs.frees and any(device.kind != "zram" for device in plan.devices):
         notes.append(f"slot frees on disks are not seen ({programs.refused}); on zram and zswap they are")
     return RawInfo(
         hash=HashInfo(SALTED_HASH if salted else HASH, salted) if hashed else HashInfo(),
