@@ -16,10 +16,12 @@ __all__ = ["Backend", "Plan", "Recorder", "Result", "backends", "choose", "tier_
 
 @dataclass(frozen=True)
 class Content:
-    """How page contents are hashed, where the tier can: whether at all, and the 16 bytes of the salt (None: plain)."""
+    """How page contents are hashed, where the tier can: whether at all, and the 16 bytes of the salt (None: plain);
+    of one in ``sample`` (a power of two; 0: none) of the distinct ones the compressed sizes are recorded, too."""
 
     hash: bool = True
     salt: bytes | None = None
+    sample: int = 0
 
 
 @dataclass(frozen=True)

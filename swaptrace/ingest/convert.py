@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from swaptrace.ingest.bpf.contents import write_content_sizes
 from swaptrace.ingest.bpf.source import BpfSource
 from swaptrace.ingest.detect import FORMATS, detect
 from swaptrace.ingest.devices import SlotMap, infer_devices
@@ -103,6 +104,7 @@ def _from_bpf(
             if progress is not None:
                 progress(source.done, source.size)
         _require(source.swaps, folder.name, source.findings)
+        write_content_sizes(folder, out)
         meta = source.header()
         return writer.finish(_complete(meta, source.findings, meta.devices))
 

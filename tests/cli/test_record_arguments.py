@@ -154,7 +154,17 @@ def test_the_user_decides_on_salt_and_hash(
     assert (wish["content"].hash, wish["content"].salt) == content
 
 
-@pytest.mark.parametrize("words", [("--salt", "00ff"), ("--salt", "yes"), ("--hash", "md5")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--salt", "00ff"),
+        ("--salt", "yes"),
+        ("--hash", "md5"),
+        ("--content", "3"),
+        ("--content", "0"),
+        ("--content", "2", "--hash", "none"),
+    ],
+)
 def test_a_wrong_salt_or_hash_is_refused(calls: list[tuple[str, Any]], tmp_path: Path, words: tuple[str, ...]) -> None:
     assert run("-o", tmp_path / "t", *words, "--", "true") == 2
     assert calls == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 from numpy.typing import NDArray
@@ -186,6 +189,41 @@ def test_a_given_salt_and_no_hash(zram: Path, limited: Path, tmp_path: Path) -> 
     assert_counts(trace, rows)
     assert not rows["has_hash"].any()
     assert trace.meta.sight(Capability.HASH) is Sight.ABSENT
+
+
+KNOWN = """
+import mmap, random
+r = random.Random(5)
+m = mmap.mmap(-1, 600 * 4096, flags=34)
+m.madvise(15)
+for i in range(600):
+    m[i * 4096 : (i + 1) * 4096] = r.randbytes(i % 100 * 40 + 1).ljust(4096, b"\\0")
+m.madvise(21)
+"""
+
+
+@pytest.mark.parametrize("one_in", [1, 4])
+def test_compressed_sizes_of_contents(zram: Path, limited: Path, tmp_path: Path, one_in: int) -> None:
+    out = tmp_path / "t.parquet"
+    options = ["--tier", "bpf", "--salt", "none", "--content", str(one_in), "--cgroup", str(limited)]
+    done = swaptrace("record", "-o", out, *options, "--", sys.executable, "-c", KNOWN)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["t.content.parquet", "t.parquet"]
+    assert Trace(out).meta.lost_total == 0
+    table = pq.read_table(tmp_path / "t.content.parquet")
+    found = {row["hash"]: row for row in table.to_pylist()}
+    codecs = {"lz4": pa.Codec("lz4_raw"), "zstd1": pa.Codec("zstd", 1), "zstd3": pa.Codec("zstd", 3)}
+    made = random.Random(5)
+    expected = 0
+    for i in range(600):
+        page = made.randbytes(i % 100 * 40 + 1).ljust(4096, b"\0")
+        key = xxhash.xxh64_intdigest(page)
+        if key % one_in == 0:
+            expected += 1
+            sizes = {name: len(codec.compress(page)) for name, codec in codecs.items()}
+            assert found[key] == {"hash": key, **sizes, "zeros": page.count(0)}
+    assert 600 // one_in // 2 < expected <= len(found)
+    assert all(key % one_in == 0 for key in found)
 
 
 def test_loop_device(loop: Path, limited: Path, tmp_path: Path) -> None:

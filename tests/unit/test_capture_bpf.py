@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ from swaptrace.capture.bpf.recorder import ring_bytes
 from swaptrace.capture.bpf.refusal import refusal
 from swaptrace.capture.bpf.ring import Ring
 from swaptrace.ingest.bpf import records as format_
+from swaptrace.ingest.bpf.contents import CONTENTS, SIZES, write_content_sizes
 from swaptrace.ingest.bpf.records import (
     INFO,
     RECORD,
@@ -215,6 +217,20 @@ def test_a_real_recording_reads_alike_in_any_pieces(tmp_path: Path, real: Trace)
     np.testing.assert_array_equal(
         np.concatenate([part["slot"] for part in found if "slot" in part]), np.concatenate(expected)
     )
+
+
+def test_content_sizes_become_a_sidecar(tmp_path: Path) -> None:
+    raw = raw_folder(tmp_path / "raw", 4)
+    assert write_content_sizes(raw, tmp_path / "t.parquet") is None
+    sizes = np.array([(9, 10, 11, 12, 13), (3, 20, 21, 22, 23), (9, 10, 11, 12, 13)], SIZES)
+    (raw / CONTENTS).write_bytes(sizes.tobytes() + b"cut")
+    convert([raw], tmp_path / "t.parquet")
+    rows = pq.read_table(tmp_path / "t.content.parquet").to_pylist()
+    assert rows == [
+        {"hash": 3, "lz4": 20, "zstd1": 21, "zstd3": 22, "zeros": 23},
+        {"hash": 9, "lz4": 10, "zstd1": 11, "zstd3": 12, "zeros": 13},
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw", "t.content.parquet", "t.parquet"]
 
 
 # -- swap types ----------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from swaptrace.capture.bpf.bases import Bases, find_bases
 from swaptrace.capture.bpf.kallsyms import KernelText
 from swaptrace.capture.bpf.libbpf import BpfObject, LoadError, kernel_tracepoints
 
-__all__ = ["OBJECT", "Programs", "Settings", "load_programs", "text_ranges"]
+__all__ = ["CONTENT_RING", "OBJECT", "Programs", "Settings", "load_programs", "text_ranges"]
 
 OBJECT = Path(__file__).with_name("swaptrace.bpf.o")
+CONTENT_RING = 32 << 20  # 8,160 pages: about a second of the compressors
+_SAMPLED = 1 << 20  # distinct contents that are known to be handed out; beyond them some are again
 _RAW = "raw_tp/"
 _NOT_ATTACHED = ("read_symbols", "find_page_offset", "learn_folio")  # of bases.py
 # Old kernels hand other arguments to these tracepoints: number of arguments -> program.
@@ -54,12 +56,13 @@ _ZSWAP_TEXT = (  # mm/zswap.c; a prefix would take in zswap_writeback_write of m
 @dataclass(frozen=True)
 class Settings:
     """What to record: bytes of the ring, content hashes and their 128-bit salt (None: plain XXH64), frees of slots in
-    the kernel's own function where it allows that."""
+    the kernel's own function where it allows that; of one in ``sample`` contents the bytes, too, for their sizes."""
 
     ring_bytes: int
     hash: bool = True
     salt: bytes | None = None
     frees: bool = True
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ def _load(settings: Settings, path: Path, text: KernelText, frees: str, refused:
         for name in program.programs:
             program.want(name, name in (*chosen, *_NOT_ATTACHED, frees))
         program.resize("records", settings.ring_bytes)
+        if settings.sample:
+            program.resize("contents", CONTENT_RING)
+            program.resize("sampled", _SAMPLED)
         ranges = text_ranges(text)
         program.set_constants({**_constants(settings, text, bool(frees)), **ranges})
         program.load()
@@ -164,7 +170,7 @@ def _constants(settings: Settings, text: KernelText, frees: bool) -> dict[str, b
         "zram_moves": any(name in text for name in _ZRAM_MOVES),
     }
     words = {name: struct.pack("=I", int(value)) for name, value in flags.items()}
-    return {**words, "salt0": salt[:8], "salt1": salt[8:]}
+    return {**words, "salt0": salt[:8], "salt1": salt[8:], "sample": struct.pack("=Q", settings.sample)}
 
 
 def text_ranges(text: KernelText) -> dict[str, bytes]:

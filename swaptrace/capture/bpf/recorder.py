@@ -9,14 +9,19 @@ import struct
 import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from swaptrace.capture.backends import Plan, Result
 from swaptrace.capture.bpf.programs import Programs, Settings, load_programs
 from swaptrace.capture.bpf.refusal import refusal
 from swaptrace.capture.bpf.ring import Ring
+from swaptrace.ingest.bpf.contents import CONTENTS
 from swaptrace.ingest.bpf.records import RECORDS, RawInfo, RecordKind, pack_chunk, write_info
 from swaptrace.model.errors import PermissionDenied
 from swaptrace.model.meta import HashInfo
+
+if TYPE_CHECKING:
+    from swaptrace.capture.bpf.contents import ContentSizes
 
 __all__ = ["HASH", "SALTED_HASH", "BpfRecorder"]
 
@@ -37,12 +42,14 @@ class BpfRecorder:
         self._ending = threading.Event()
         self._error: OSError | None = None
         self._thread: threading.Thread | None = None
+        self._sizes: ContentSizes | None = None
 
     def __enter__(self) -> BpfRecorder:
         plan = self._plan
         size = ring_bytes(plan.buffer_kib)
         try:
-            self._programs = load_programs(Settings(size, plan.content.hash, plan.content.salt))
+            content = plan.content
+            self._programs = load_programs(Settings(size, content.hash, content.salt, sample=content.sample))
         except OSError as error:
             raise refusal(error) from error
         try:
@@ -50,6 +57,11 @@ class BpfRecorder:
             write_info(plan.target, self._info)
             self._file = os.open(plan.target / RECORDS, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._ring = Ring(self._programs.object.map_fd("records"), size)
+            if plan.content.sample:
+                from swaptrace.capture.bpf.contents import ContentSizes  # compressors: not loaded for nothing
+
+                self._sizes = ContentSizes(self._programs.object.map_fd("contents"), plan.target / CONTENTS)
+                self._sizes.start()
             self._thread = threading.Thread(target=self._drain_until_the_end, name="swaptrace bpf", daemon=True)
             self._thread.start()
             try:
@@ -63,10 +75,11 @@ class BpfRecorder:
 
     def check(self) -> None:
         """Raise if the records could not be written (a full disk)."""
-        if self._error is not None:
+        error = self._error or (self._sizes.error if self._sizes is not None else None)
+        if error is not None:
             raise PermissionDenied(
                 "the recording stopped.",
-                f"{self._plan.target}: {self._error.strerror}.",
+                f"{self._plan.target}: {error.strerror}.",
                 "Choose a place with more room with -o.",
             )
 
@@ -112,6 +125,8 @@ class BpfRecorder:
             if seen:
                 areas[swap_type] = dev
         lost = {f"bpf.{RecordKind(kind).name.lower()}": n for kind, n in enumerate(program.read("lost")) if n}
+        if contents := program.read("lost_contents")[0]:
+            lost["bpf.contents"] = contents
         unpaired = program.read("unpaired_writes")[0]
         info = dataclasses.replace(self._info, areas=areas, lost=lost, unpaired_writes=unpaired)
         if info != self._info:
@@ -122,6 +137,8 @@ class BpfRecorder:
         self._ending.set()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
+        if self._sizes is not None:
+            self._sizes.finish()
 
     def _close(self) -> None:
         self._programs.object.detach()

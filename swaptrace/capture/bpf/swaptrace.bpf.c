@@ -78,6 +78,22 @@ struct {
 	__uint(max_entries, RING_BYTES);
 } records SEC(".maps");
 
+/* The content of sampled pages, for the sizes that compressors give it; the loader sets both sizes if it is wanted. */
+struct content {
+	u64 hash;
+	u64 word[PAGE_WORDS];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, PAGE_BYTES);
+} contents SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, u8);
+} sampled SEC(".maps"); /* hashes whose content was handed out */
+
 /* ---- settings, constant once loaded ---- */
 
 struct text_range {
@@ -90,6 +106,7 @@ enum reason { REASON_FREE, REASON_LOAD, REASON_WRITEBACK, REASON_REPLACE };
 const volatile u32 want_hash = 1, want_owner = 1, want_fault = 1, salted = 0, exact_frees = 0, five_levels = 0;
 const volatile u32 zram_major = 0, zram_moves = 0;
 const volatile u64 salt0 = 0, salt1 = 0;
+const volatile u64 sample = 0; /* one content of this many is sampled, a power of two; 0: none */
 /* Text of zsmalloc, zram and zswap: who allocates and frees. A merged slab cache has another one's name. */
 const volatile u64 zs_start = 0, zs_end = 0, zram_start = 0, zram_end = 0, zswap_start = 0, zswap_end = 0;
 const volatile struct text_range reasons[MAX_RANGES] = {};
@@ -99,6 +116,7 @@ const volatile struct text_range reasons[MAX_RANGES] = {};
 u64 page_offset = 0, vmemmap = 0; /* 0: unknown, so neither content nor page tables are read */
 u64 lost[RECORD_KINDS];           /* records that found the ring full */
 struct record *layout;            /* never set: brings struct record into the BTF of this object, for the test */
+u64 lost_contents;                /* sampled contents that found their ring full */
 u64 unpaired_writes;              /* writes to a swap device that no mm_vmscan_write_folio followed */
 
 /* ---- state of tasks ---- */
@@ -195,7 +213,7 @@ static __always_inline struct record *begin(u8 kind)
 	return r;
 }
 
-static __always_inline void commit(struct record *r)
+static __always_inline void commit(void *r)
 {
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP); /* the reader polls: a wakeup per page would cost more than the record */
 }
@@ -487,6 +505,27 @@ static __always_inline void add_zram_entry(struct record *r)
 	}
 }
 
+/* Hand out the content that was just hashed, once per hash, if its hash is in the sample. */
+static __always_inline void sample_content(u64 hash)
+{
+	u32 zero = 0;
+	u8 yes = 1;
+	struct page_words *page = bpf_map_lookup_elem(&page_scratch, &zero);
+	struct content *content;
+
+	if (!page || hash & (sample - 1) || bpf_map_lookup_elem(&sampled, &hash))
+		return;
+	content = bpf_ringbuf_reserve(&contents, sizeof(*content), 0);
+	if (!content) {
+		__sync_fetch_and_add(&lost_contents, 1);
+		return;
+	}
+	content->hash = hash;
+	bpf_probe_read_kernel(content->word, PAGE_BYTES, page);
+	commit(content);
+	bpf_map_update_elem(&sampled, &hash, &yes, BPF_ANY);
+}
+
 /* Record page `sub` of the folio in the scratch. A global function: verified once, not 512 times. */
 __noinline int record_page(u32 sub)
 {
@@ -526,6 +565,8 @@ __noinline int record_page(u32 sub)
 	if (r->backend == BACKEND_ZSWAP)
 		add_zswap_size(r, folio, sub);
 	commit(r);
+	if (sample && hashed && !folio->filled)
+		sample_content(folio->hash);
 	return 0;
 }
 
