@@ -295,6 +295,7 @@ def test_without_swap_there_is_a_next_step(machine: None, tmp_path: Path) -> Non
 
 NOBODY = """
 import contextlib, os, sys
+import swaptrace.capture.bpf.recorder, swaptrace.capture.bpf.refusal
 import swaptrace.capture.perf, swaptrace.capture.raw, swaptrace.capture.session
 from swaptrace.cli.main import app, run
 with contextlib.suppress(SystemExit):  # all imports first: nobody may not be able to read this Python
@@ -304,11 +305,18 @@ run()
 """
 
 
-def test_without_rights_the_file_is_named(zram: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--backend", "tracefs"], ["/sys/kernel/tracing", "--dry-run"]),
+        (["--tier", "bpf"], ["EPERM", "CAP_BPF", "--tier tracepoint"]),
+        ([], ["/sys/kernel/tracing", "--dry-run"]),
+    ],
+)
+def test_without_rights_the_refusal_is_named(zram: Path, options: list[str], said: list[str]) -> None:
     out = Path(tempfile.gettempdir()) / f"swaptrace-{os.getpid()}.parquet"
-    line = [sys.executable, "-c", NOBODY, "record", "-o", str(out), "--backend", "tracefs", "--", "true"]
+    line = [sys.executable, "-c", NOBODY, "record", "-o", str(out), *options, "--", "true"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
-    assert "/sys/kernel/tracing" in done.stderr
-    assert "--dry-run" in done.stderr
+    assert [word for word in said if word not in done.stderr] == []
     assert not out.exists()
