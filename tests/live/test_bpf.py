@@ -142,7 +142,9 @@ def test_zram(zram: Path, limited: Path, tmp_path: Path) -> None:
     assert (trace.meta.hash.algorithm, trace.meta.hash.salted) == ("xxh64", False)
     out = (rows["kind"] == Kind.SWAP_OUT) & (rows["backend"] == Backend.DISK)
     assert ((rows["csize"][out] > 0) & (rows["csize"][out] <= 4096)).all()
-    assert set(rows["memcg"][out].tolist()) == {limited.stat().st_ino}
+    own = rows["memcg"][out] == limited.stat().st_ino  # what else swaps on this machine is recorded, too
+    assert own.sum() > PAGES // 2
+    assert len(set(rows["owner_tgid"][out][own].tolist())) == 1
     assert (rows["pfn"][out] > 0).all()
     assert_frees(rows)
 
@@ -297,7 +299,8 @@ def test_zswap(swap_file: Path, zswap: None, limited: Path, tmp_path: Path) -> N
     assert ((rows["csize"][stored] > 0) & (rows["csize"][stored] <= 4096)).all()
     back = (rows["kind"] == Kind.WRITEBACK) | ((rows["kind"] == Kind.SWAP_IN) & (rows["backend"] == Backend.ZSWAP))
     was_stored = set(rows["slot"][stored].tolist())
-    assert set(rows["slot"][back].tolist()) <= was_stored
+    out_now = set(rows["slot"][rows["kind"] == Kind.SWAP_OUT].tolist())  # others may have filled slots before
+    assert set(rows["slot"][back].tolist()) & out_now <= was_stored
     assert trace.meta.sight(Capability.FREE) is not Sight.ABSENT
 
 

@@ -22,7 +22,9 @@ BACKENDS = {
 }
 
 
-def rows_of(records: Sequence[Record], devs: Mapping[int, int], zero_events: bool) -> list[Row]:
+def rows_of(
+    records: Sequence[Record], devs: Mapping[int, int], zero_events: bool, bypassed: Sequence[int] = ()
+) -> list[Row]:
     """Return the rows of ``records``, which are in the order of the ring."""
     records = sorted(records, key=lambda r: r["ts"])
     times = folio_times(records)
@@ -44,6 +46,8 @@ def rows_of(records: Sequence[Record], devs: Mapping[int, int], zero_events: boo
                 handles[r["aux"]] = r["swp"]
         elif kind == RecordKind.FAULT:
             rows = fault_rows(r, records[answers[at]] if at in answers else None, r["swp"] in silent, devs)
+            if rows[0]["backend"] == Backend.CACHE and r["swp"] >> 58 in bypassed:
+                rows[0]["backend"] = Backend.UNKNOWN
         elif kind in ACCESSES and at not in taken:
             cause = Cause.READAHEAD if in_fault[at] else Cause.NOFAULT
             rows = access_rows(r, cause, devs)

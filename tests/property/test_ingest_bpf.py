@@ -108,8 +108,10 @@ def chunks_of(array: NDArray[Any], cuts: list[int], lazy: bool) -> list[Chunk]:
     return chunks
 
 
-def converted(chunks: list[Chunk], zero_events: bool, batch: int) -> dict[str, NDArray[Any]]:
-    rows = BpfRows(RawInfo(zero_events=zero_events), DEVS)
+def converted(
+    chunks: list[Chunk], zero_events: bool, batch: int, bypassed: tuple[int, ...] = ()
+) -> dict[str, NDArray[Any]]:
+    rows = BpfRows(RawInfo(zero_events=zero_events, bypassed=bypassed), DEVS)
     parts = []
     for window in windows(chunks, batch):
         columns, masks = rows.feed(window, np.full(len(window.records), -1, np.int32))
@@ -132,15 +134,22 @@ def nulls(name: str, rows: int) -> NDArray[Any]:
     batch=st.sampled_from([1, 1, 2, 3, 30]),
     zero_events=st.booleans(),
     lazy=st.sampled_from([False, False, False, True]),
+    bypassed=st.sampled_from([(), (), (0,), (1,)]),
 )
 def test_rows_are_those_of_the_rules(
-    found: list[dict[str, int]], shuffle: Any, cuts: list[int], batch: int, zero_events: bool, lazy: bool
+    found: list[dict[str, int]],
+    shuffle: Any,
+    cuts: list[int],
+    batch: int,
+    zero_events: bool,
+    lazy: bool,
+    bypassed: tuple[int, ...],
 ) -> None:
     for at in range(len(found) - 1):  # neighbours in the ring may be out of order
         if shuffle.random() < 0.3:
             found[at], found[at + 1] = found[at + 1], found[at]
-    got = converted(chunks_of(packed(found), cuts, lazy), zero_events, batch)
-    want = rows_of(found, DEVS, zero_events)
+    got = converted(chunks_of(packed(found), cuts, lazy), zero_events, batch, bypassed)
+    want = rows_of(found, DEVS, zero_events, bypassed)
     assert len(got["ts"]) == len(want)
     assert bool((np.diff(got["ts"]) >= 0).all())
     for name in (*NAMES, "has_hash", "has_fill"):

@@ -146,6 +146,9 @@ struct zswap_entry {
 	swp_entry_t swpentry;
 	unsigned int length;
 };
+struct zswap_entry___tree { /* before 6.5: one tree per swap type */
+	unsigned long offset;
+};
 struct zram_table_entry {
 	unsigned long handle;
 	unsigned long flags;

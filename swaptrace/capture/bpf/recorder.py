@@ -31,6 +31,7 @@ _POLL_S = 0.005  # at 2.5 million records a second the default ring lasts 0.3 s
 _LEARN_S = 1.0
 _MIN_RING, _MAX_RING = 1 << 16, 1 << 30
 _SWAP_TYPES = 32
+_SEEN_BIO, _SEEN_BYPASS = 1, 2  # enum seen_io of swaptrace.bpf.c
 _AREA = struct.Struct("=QII")  # struct area of swaptrace.bpf.c
 
 
@@ -119,16 +120,20 @@ class BpfRecorder:
     def _learn(self) -> None:
         """Write what the programs found out since: places of swap types, losses."""
         program = self._programs.object
-        areas = {}
+        areas, bypassed = {}, []
         for swap_type in range(_SWAP_TYPES):
             _, dev, seen = _AREA.unpack(program.lookup("areas", swap_type, _AREA.size))
-            if seen:
+            if seen & _SEEN_BIO:
                 areas[swap_type] = dev
+            if seen & _SEEN_BYPASS:
+                bypassed.append(swap_type)
         lost = {f"bpf.{RecordKind(kind).name.lower()}": n for kind, n in enumerate(program.read("lost")) if n}
         if contents := program.read("lost_contents")[0]:
             lost["bpf.contents"] = contents
         unpaired = program.read("unpaired_writes")[0]
-        info = dataclasses.replace(self._info, areas=areas, lost=lost, unpaired_writes=unpaired)
+        info = dataclasses.replace(
+            self._info, areas=areas, bypassed=tuple(bypassed), lost=lost, unpaired_writes=unpaired
+        )
         if info != self._info:
             self._info = info
             write_info(self._plan.target, info)
@@ -170,6 +175,8 @@ def describe(programs: Programs, plan: Plan) -> RawInfo:
         notes.append(f"no content hash and no swap-cache hits: {programs.bases.why}")
     if not programs.frees and any(device.kind != "zram" for device in plan.devices):
         notes.append(f"slot frees on disks are not seen ({programs.refused}); on zram and zswap they are")
+    if not programs.object.read("zswap_knows_type")[0]:
+        notes.append("zswap entries of this kernel name no swap area: what leaves zswap is given to the first one")
     return RawInfo(
         hash=HashInfo(SALTED_HASH if salted else HASH, salted) if hashed else HashInfo(),
         owners=True,

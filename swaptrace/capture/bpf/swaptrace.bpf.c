@@ -176,10 +176,12 @@ struct {
 	__type(value, struct page_words);
 } page_scratch SEC(".maps");
 
+enum seen_io { SEEN_BIO = 1, SEEN_BYPASS = 2 }; /* bypass: pages were written without a bio (zram before 6.3) */
+
 /* Which disk holds a swap type: learned from the writes, read by the loader at the end. */
 struct area {
 	u64 zram; /* struct zram of a zram device, else 0 */
-	u32 dev, seen;
+	u32 dev, seen; /* enum seen_io */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -454,11 +456,16 @@ __noinline int find_owner(u64 index)
 
 /* ---- swap-out ---- */
 
-static __always_inline u64 zswap_slot(u64 entry)
+/* The slot of a zswap entry; old kernels know its offset only, and the type is that of `hint`. */
+static __always_inline u64 zswap_slot(u64 entry, u64 hint)
 {
-	if (!bpf_core_type_exists(struct zswap_entry) || !entry)
+	if (!entry)
 		return 0;
-	return BPF_CORE_READ((struct zswap_entry *)entry, swpentry.val);
+	if (bpf_core_field_exists(struct zswap_entry, swpentry))
+		return BPF_CORE_READ((struct zswap_entry *)entry, swpentry.val);
+	if (bpf_core_field_exists(struct zswap_entry___tree, offset))
+		return (hint & ~SWP_OFFSET_MASK) | BPF_CORE_READ((struct zswap_entry___tree *)entry, offset);
+	return 0;
 }
 
 /* The zswap entry of page `sub`: the latest entries that the task allocated are those of this folio. */
@@ -474,7 +481,7 @@ static __always_inline void add_zswap_size(struct record *r, struct folio_state 
 {
 	struct zswap_entry *entry = (void *)stored_entry(folio, sub);
 
-	if (zswap_slot((u64)entry) == r->swp)
+	if (zswap_slot((u64)entry, r->swp) == r->swp)
 		r->csize = BPF_CORE_READ(entry, length);
 }
 
@@ -574,21 +581,29 @@ __noinline int record_page(u32 sub)
 static __always_inline u8 settle_backend(struct folio_state *folio, struct task_state *task, u64 flags)
 {
 	bool cached = flags & page_flag(PG_swapcache);
+	struct area *area;
 	u64 stored;
+	u32 type;
 
 	if (task->write_pages && task->write_folio == folio->folio) {
 		folio->swp = task->write_swp; /* the folio may have left the swap cache since */
 		return BACKEND_DISK;
 	}
-	stored = task->stores >= folio->pages ? zswap_slot(stored_entry(folio, 0)) : 0;
+	stored = task->stores >= folio->pages ? zswap_slot(stored_entry(folio, 0), folio->swp) : 0;
 	if (stored && (!cached || stored == folio->swp)) {
 		folio->swp = stored;
 		return BACKEND_ZSWAP;
 	}
 	if (!cached)
 		return BACKEND_FREED; /* folio_free_swap(): the slot was given back instead of being written */
+	if (bpf_core_field_exists(struct swap_info_struct, zeromap))
+		return BACKEND_ZERO;
 	/* Before zero pages had a bitmap, a page without a bio went to a zram device through rw_page. */
-	return bpf_core_field_exists(struct swap_info_struct, zeromap) ? BACKEND_ZERO : BACKEND_DISK;
+	type = folio->swp >> SWP_TYPE_SHIFT;
+	area = bpf_map_lookup_elem(&areas, &type);
+	if (area)
+		area->seen |= SEEN_BYPASS;
+	return BACKEND_DISK;
 }
 
 static __always_inline int record_out(void *page)
@@ -657,11 +672,11 @@ static __always_inline void learn_area(u64 swp, struct gendisk *disk, u32 dev)
 	u32 type = swp >> SWP_TYPE_SHIFT;
 	struct area *area = bpf_map_lookup_elem(&areas, &type);
 
-	if (!area || (area->seen && area->dev == dev))
+	if (!area || (area->seen & SEEN_BIO && area->dev == dev))
 		return;
 	area->zram = zram_major && dev >> 20 == zram_major ? (u64)BPF_CORE_READ(disk, private_data) : 0;
 	area->dev = dev;
-	area->seen = 1;
+	area->seen |= SEEN_BIO;
 }
 
 static __always_inline void record_io(u8 kind, void *folio, u64 swp, u32 dev, u32 pages)
@@ -887,7 +902,7 @@ static __always_inline int free_handle(void *context, u64 handle)
 
 static __always_inline int free_zswap_entry(void *context, struct zswap_entry *entry)
 {
-	u64 swp = zswap_slot((u64)entry);
+	u64 swp = zswap_slot((u64)entry, 0);
 	struct task_state *task;
 	struct record *r;
 	u32 reason = reason_of(context);
@@ -1058,7 +1073,7 @@ extern const void vmemmap_base __ksym __weak;
 
 u64 magic[MAGIC_WORDS], magic_pfn, first_candidate; /* in */
 u64 found_page_offset, lru_folio, lru_pfn, page_struct_bytes; /* out */
-u64 symbol_page_offset, symbol_vmemmap;
+u64 symbol_page_offset, symbol_vmemmap, zswap_knows_type;
 
 SEC("raw_tp/sys_enter") /* never attached: BPF_PROG_TEST_RUN */
 int read_symbols(void *context)
@@ -1068,6 +1083,7 @@ int read_symbols(void *context)
 	if (&vmemmap_base)
 		bpf_probe_read_kernel(&symbol_vmemmap, sizeof(u64), &vmemmap_base);
 	page_struct_bytes = bpf_core_type_size(struct page);
+	zswap_knows_type = bpf_core_field_exists(struct zswap_entry, swpentry) || !bpf_core_type_exists(struct zswap_entry);
 	return 0;
 }
 

@@ -133,7 +133,7 @@ class RawInfo:
 
     ``faults``, ``zero_events`` and ``exact_frees``: faults on swap entries, swap-ins of zero pages and frees in the
     kernel's own function are recorded. ``zram`` lists the numbers of zram devices. ``areas`` maps a swap type to the
-    number of its disk, as seen in its I/O.
+    number of its disk, as seen in its I/O; pages of the types in ``bypassed`` are written without a bio.
     """
 
     hash: HashInfo = field(default_factory=HashInfo)
@@ -145,6 +145,7 @@ class RawInfo:
     tier: str = ""
     devices: tuple[SwapDevice, ...] = ()
     areas: dict[int, int] = field(default_factory=dict)
+    bypassed: tuple[int, ...] = ()
     lost: dict[str, int] = field(default_factory=dict)
     unpaired_writes: int = 0
     events: tuple[str, ...] = ()

@@ -10,7 +10,8 @@ first page.
   fault gets its backend, folio and frame, and one row per page of that folio. ZERO_IN, which has no slot: the first
   since a fault that no READ or ZSWAP_IN covers within SPAN_NS is the fault's, backend ``zero``. Every other access is
   rows of its own: cause readahead if the task has a current fault, else nofault; those of ZERO_IN have no slot.
-* A fault without access found its page in memory: backend ``cache``. But zero pages of the root cgroup, and all on a
+* A fault without access found its page in memory: backend ``cache``; ``unknown`` on a swap type whose I/O takes no bio
+  (zram before 6.3). But zero pages of the root cgroup, and all on a
   kernel without count_memcg_events, come in silently: if the latest OUT of the slot was such a zero page, the backend
   is ``zero``, inferred.
 * WRITEBACK: rows ``writeback``, cause zswap. ZSWAP_FREE, SLOT_FREE: rows ``slot_free``.
@@ -58,6 +59,8 @@ class BpfRows:
 
     def __init__(self, info: RawInfo, devs: Mapping[int, int]) -> None:
         self._zero_events = info.zero_events
+        self._unseen = np.full(256, Backend.CACHE, np.uint8)
+        self._unseen[list(info.bypassed)] = Backend.UNKNOWN
         self._dev_of_type = np.zeros(256, np.uint32)
         for swap_type, dev in devs.items():
             self._dev_of_type[swap_type] = dev
@@ -146,7 +149,7 @@ class BpfRows:
         answered = answer >= 0
         source = np.maximum(answer, 0)
         kind = np.where(answered, build.kind[source], 0)
-        backend = np.full(len(faults), Backend.CACHE, np.uint8)
+        backend = self._unseen[(build.of("swp", faults) >> _TYPE_SHIFT).astype(np.uint8)]
         backend[kind == RecordKind.READ] = Backend.DISK
         backend[kind == RecordKind.ZSWAP_IN] = Backend.ZSWAP
         backend[kind == RecordKind.ZERO_IN] = Backend.ZERO
