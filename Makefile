@@ -6,7 +6,7 @@ PIP := -q --disable-pip-version-check
 # xdist workers: one per core; the live tests (they own the swap areas of the machine) run alone afterwards
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help demo test check test-oldest test-plain live bench fuzz golden traces docs clean
+.PHONY: help demo test check test-oldest test-plain live bench fuzz golden traces docs bpf clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,16 @@ traces: $(BIN)/.dev  ## cut the sample traces again: make traces RECORDINGS=fold
 
 docs: $(BIN)/.dev  ## write the generated pages of docs/
 	$(BIN)/python -m tests.docs
+
+# Only for whoever changes the BPF programs: clang (>= 14), llvm-strip and libbpf-dev; the object is in the repository.
+BPF := swaptrace/capture/bpf
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+BPF_FLAGS := -g -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter -Werror -target bpf -D__TARGET_ARCH_x86 -fdebug-compilation-dir=.
+
+bpf:  ## build the object of the BPF tier (clang, libbpf-dev)
+	cd $(BPF) && $(CLANG) $(BPF_FLAGS) -c swaptrace.bpf.c -o swaptrace.bpf.o
+	$(LLVM_STRIP) -g $(BPF)/swaptrace.bpf.o
 
 clean:  ## remove the virtual environments and caches
 	rm -rf $(VENV) $(VENV)-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

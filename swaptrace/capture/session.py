@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swaptrace.capture.backends import Backend, Plan, Result, choose
+from swaptrace.capture.backends import Backend, Content, Plan, Result, choose
 from swaptrace.capture.host import describe, memory_kib
 from swaptrace.capture.recover import finish
 from swaptrace.capture.scratch import Scratch, open_scratch
@@ -33,9 +33,11 @@ def record_live(
     duration: float | None = None,
     cgroup: str | None = None,
     backend: str = "auto",
+    tier: str = "auto",
     buffer_kb: int | None = None,
     owner: bool = False,
     snapshot: bool = True,
+    content: Content | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TraceMeta:
     """Record every swap event of this machine into the trace ``out``, and return its header.
@@ -57,14 +59,15 @@ def record_live(
         where = job.cgroup.path / "cgroup.procs"
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
-    chosen = choose(backend)
+    chosen, skipped = choose(backend, tier)
     if snapshot:
         import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
     scratch = Scratch.make(out)
     try:
-        plan = Plan(scratch.path, devices, swap_items(read_vmstat()), buffer_kb or buffer_default_kib(), owner)
+        buffer, hashing = buffer_kb or buffer_default_kib(), content or Content()
+        plan = Plan(scratch.path, devices, swap_items(read_vmstat()), buffer, owner, hashing)
         with terminations_interrupt():
-            scratch = _record(plan, chosen, job, notes, scratch, snapshot)
+            scratch = _record(plan, chosen, job, (*notes, *skipped), scratch, snapshot)
     except BaseException as error:
         _keep_or_remove(scratch, error)
         raise

@@ -17,6 +17,7 @@ from swaptrace.model.files import check_output
 from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns
 
 if TYPE_CHECKING:
+    from swaptrace.capture.backends import Content
     from swaptrace.model.meta import TraceMeta
 
 __all__ = ["RecordCommand", "record", "register"]
@@ -75,7 +76,15 @@ def record(
         str | None, typer.Option(metavar="TIME", help="Stop after this time: 30 (seconds), 5min.")
     ] = None,
     cgroup: Annotated[str | None, typer.Option(help="Memory cgroup in which CMD runs, as /sys/fs/cgroup/app.")] = None,
-    backend: Annotated[str, typer.Option(help="auto, tracefs or perf.")] = "auto",
+    tier: Annotated[str, typer.Option(help="auto, bpf (sees contents, sizes and owners) or tracepoint.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, bpf, tracefs or perf.")] = "auto",
+    hash_: Annotated[str, typer.Option("--hash", help="Hash of page contents: xxh64 or none (tier bpf).")] = "xxh64",
+    salt: Annotated[
+        str, typer.Option(help="Salt of the hashes: auto (random, kept nowhere), none, or 32 hex digits.")
+    ] = "auto",
+    content: Annotated[
+        int | None, typer.Option(metavar="N", help="Compressed sizes of 1/N of the contents (tier bpf; N: power of 2).")
+    ] = None,
     buffer: Annotated[str | None, typer.Option(help="Kernel buffer per CPU; default up to 32MiB.")] = None,
     owner: Annotated[bool, typer.Option("--owner", help="Also record whose page it is: more events.")] = False,
     snapshot: Annotated[
@@ -110,6 +119,7 @@ def record(
         raise UsageError("files and a command at once.", "Files are imported, a command is recorded.", "Give one.")
     if command == []:
         raise UsageError("no command behind --.", "", "swaptrace record -o T.parquet -- CMD ...")
+    contents = _content(hash_, salt, content)
     seconds = None if duration is None else parse_time_ns(duration) / 1e9
     kib = None if buffer is None else max(1, parse_bytes(buffer) >> 10)
     if dry_run:
@@ -153,14 +163,39 @@ def record(
                 duration=seconds,
                 cgroup=cgroup,
                 backend=backend,
+                tier=tier,
                 buffer_kb=kib,
                 owner=owner,
                 snapshot=snapshot,
+                content=contents,
                 progress=progress,
             )
     typer.echo("\n".join(_summary(output, meta)))
     if meta.interrupted:
         raise typer.Exit(130)
+
+
+def _content(algorithm: str, salt: str, sample: int | None) -> Content:
+    """Return how contents are hashed; a random salt is made here and kept nowhere (docs/privacy.md)."""
+    import os
+
+    from swaptrace.capture.backends import Content
+
+    if algorithm not in ("xxh64", "none"):
+        raise UsageError(f"unknown hash {algorithm!r}.", "known: none, xxh64")
+    if sample is not None and (sample < 1 or sample & (sample - 1)):
+        raise UsageError(f"--content {sample} is no power of 2.", "", "Give 1 (every content), 2, 4, 8 ...")
+    if sample is not None and algorithm == "none":
+        raise UsageError("--content and --hash none.", "Contents are told apart by their hashes.", "Give one of them.")
+    if salt in ("auto", "none"):
+        return Content(algorithm != "none", os.urandom(16) if salt == "auto" else None, sample or 0)
+    try:
+        key = bytes.fromhex(salt)
+    except ValueError:
+        key = b""
+    if len(key) != 16:
+        raise UsageError(f"{salt!r} is no salt.", "", "Give auto, none, or 32 hex digits (openssl rand -hex 16).")
+    return Content(algorithm != "none", key, sample or 0)
 
 
 def _import(

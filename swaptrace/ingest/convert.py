@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from swaptrace.ingest.bpf.contents import content_sizes
+from swaptrace.ingest.bpf.source import BpfSource
 from swaptrace.ingest.csv_rows import CsvRows
 from swaptrace.ingest.detect import FORMATS, detect
 from swaptrace.ingest.devices import SlotMap, infer_devices
-from swaptrace.ingest.headers import header_of
+from swaptrace.ingest.headers import header_beside, header_of
 from swaptrace.ingest.memcg_items import ItemCodes
 from swaptrace.ingest.merge import merge_by_time
 from swaptrace.ingest.parquet import ParquetRows
@@ -29,7 +31,7 @@ __all__ = ["PREFIX_EVENTS", "convert"]
 
 Progress = Callable[[int, int], None]
 PREFIX_EVENTS = 1 << 20  # what a recording has, and which devices are swap, is judged from this many first events
-_ALONE = {"parquet", "csv", "blkparse"}  # their times are not those of another recording
+_ALONE = {"parquet", "csv", "blkparse", "bpf-raw"}  # their times are not those of another recording
 _SWAP = (Kind.SWAP_OUT, Kind.SWAP_IN, Kind.WRITEBACK)
 
 
@@ -75,6 +77,8 @@ def convert(
     if formats == ["csv"]:
         rows = CsvRows(TextInput(inputs[0]), columns or {}, stop)
         return _from_rows(rows, inputs[0].name, out, devices, base, progress)
+    if formats == ["bpf-raw"]:
+        return _from_bpf(inputs[0], out, devices, base, progress)
     source = open_sources(list(zip(inputs, formats, strict=True)), stop=stop, whole=whole)
     if source.bios_only and not any(d.dev for d in (*devices, *(base.devices if base else ()))):
         raise InputError(
@@ -114,6 +118,22 @@ def _from_rows(
         )
         meta = dataclasses.replace(meta, recorder=meta.recorder or "parquet", sources=meta.sources or (name,))
         return writer.finish(_complete(meta, source.findings, tuple(devices) or meta.devices))
+
+
+def _from_bpf(
+    folder: Path, out: Path, devices: Sequence[SwapDevice], base: TraceMeta | None, progress: Progress | None
+) -> TraceMeta:
+    source = BpfSource(folder, base or header_beside(folder, TraceMeta()), devices)
+    with TraceWriter(out) as writer:
+        for columns, masks, words in source.batches():
+            writer.write(columns, masks, words)
+            if progress is not None:
+                progress(source.done, source.size)
+        _require(source.swaps, folder.name, source.findings)
+        meta = source.header()
+        with content_sizes(folder, out) as sizes:
+            meta = dataclasses.replace(meta, sidecars=(*meta.sidecars, *sizes))
+            return writer.finish(_complete(meta, source.findings, meta.devices))
 
 
 def _from_events(

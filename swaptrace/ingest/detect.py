@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from swaptrace.ingest.bpf.records import RECORDS
 from swaptrace.ingest.csv_rows import sniff
 from swaptrace.model.errors import InputError
 
@@ -14,6 +15,7 @@ __all__ = ["FORMATS", "detect", "detect_text"]
 FORMATS = {
     "perf-data": "perf.data of perf record, also -z and from a pipe",
     "trace-dat": "trace.dat of trace-cmd, version 6 or 7",
+    "bpf-raw": "the raw directory of a BPF recording",
     "ftrace-pages": "a directory with raw.cpuN pages of trace_pipe_raw and their event formats",
     "perf-script": "output of perf script",
     "ftrace-text": "ftrace's trace and trace_pipe, output of trace-cmd report",
@@ -57,8 +59,10 @@ def detect(path: Path) -> str:
     if path.is_dir():
         if any(path.glob("raw.cpu*")):
             return "ftrace-pages"
+        if (path / RECORDS).exists():
+            return "bpf-raw"
         raise InputError(
-            f"{path} is a directory without raw.cpu files.",
+            f"{path} is a directory without raw.cpu files and without {RECORDS}.",
             "",
             _KNOWN,
         )

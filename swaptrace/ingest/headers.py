@@ -16,7 +16,7 @@ from swaptrace.ingest.trace_dat import TraceDat
 from swaptrace.model.errors import InputError
 from swaptrace.model.meta import TraceMeta
 
-__all__ = ["header_of"]
+__all__ = ["header_beside", "header_of"]
 
 
 def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None) -> TraceMeta:
@@ -24,7 +24,7 @@ def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None)
     meta = base or TraceMeta(clock="")
     for one in source.sources:
         if isinstance(one, FtracePages) and base is None:
-            meta = _beside_pages(one.path, meta)
+            meta = header_beside(one.path, meta)
         if isinstance(one, PerfData):
             header = one.header
             meta = dataclasses.replace(
@@ -49,7 +49,7 @@ def header_of(source: AnySource, formats: Sequence[str], base: TraceMeta | None)
     )
 
 
-def _beside_pages(folder: Path, meta: TraceMeta) -> TraceMeta:
+def header_beside(folder: Path, meta: TraceMeta) -> TraceMeta:
     """Read ``meta.json``: a header as this tool dumps it, or the one of the prototype with the text of /proc/swaps."""
     file = folder / "meta.json"
     if not file.is_file():

@@ -60,7 +60,7 @@ class SwapChange:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A file beside the trace that belongs to it: ``rows`` by the moment they are of (start, stop)."""
+    """A file beside the trace that belongs to it: ``rows`` by the moment they are of (start, stop; "": none)."""
 
     name: str
     sha256: str

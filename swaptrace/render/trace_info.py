@@ -63,7 +63,9 @@ def _head(trace: Trace, found: Summary) -> list[str]:
 
 
 def _rows(trace: Trace, sidecar: Sidecar) -> str:
-    counts = ", ".join(f"{format_count(count)} rows at {when}" for when, count in sidecar.rows.items())
+    counts = ", ".join(
+        f"{format_count(count)} rows" + (f" at {when}" if when else "") for when, count in sidecar.rows.items()
+    )
     path = trace.path.with_name(sidecar.name)
     if not path.is_file():
         return f"{counts}; the file is missing"

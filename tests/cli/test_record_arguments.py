@@ -127,3 +127,44 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(
 def test_a_dash_is_standard_input(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
     assert run("-", "-o", tmp_path / "t.parquet") == 0
     assert calls[0][1]["inputs"] == [Path("-")]
+
+
+def test_contents_are_hashed_under_a_new_salt_each_time(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("-o", tmp_path / "t", "--", "true") == 0
+    first, second = (wish["content"] for _, wish in calls)
+    assert first.hash
+    assert len(first.salt) == len(second.salt) == 16
+    assert first.salt != second.salt
+
+
+@pytest.mark.parametrize(
+    ("words", "content"),
+    [
+        (("--salt", "none"), (True, None)),
+        (("--salt", "00ff" * 8), (True, b"\0\xff" * 8)),
+        (("--hash", "none", "--salt", "none"), (False, None)),
+    ],
+)
+def test_the_user_decides_on_salt_and_hash(
+    calls: list[tuple[str, Any]], tmp_path: Path, words: tuple[str, ...], content: tuple[bool, bytes | None]
+) -> None:
+    assert run("-o", tmp_path / "t", *words, "--", "true") == 0
+    ((_, wish),) = calls
+    assert (wish["content"].hash, wish["content"].salt) == content
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--salt", "00ff"),
+        ("--salt", "yes"),
+        ("--hash", "md5"),
+        ("--content", "3"),
+        ("--content", "0"),
+        ("--content", "2", "--hash", "none"),
+    ],
+)
+def test_a_wrong_salt_or_hash_is_refused(calls: list[tuple[str, Any]], tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert run("-o", tmp_path / "t", *words, "--", "true") == 2
+    assert calls == []

@@ -46,7 +46,7 @@ class Tally:
 
 def _seeds() -> dict[str, list[Callable[[random.Random], dict[str, bytes]]]]:
     """Format -> makers of damaged files."""
-    from tests.fuzz import writers
+    from tests.fuzz import bpf, writers
     from tests.fuzz.damage import damaged
 
     events = [writers.workload(12, cpus) for cpus in (1, 2)]
@@ -78,6 +78,7 @@ def _seeds() -> dict[str, list[Callable[[random.Random], dict[str, bytes]]]]:
 
     out["perf-data"] += [inside(False), inside(True)]
     whole = _parquet(writers.csv(events[0]).encode())
+    out["bpf-raw"] = bpf.makers()
     out["parquet"] = [lambda rng: {"t.parquet": damaged(rng.choice(whole), rng)}]
     return out
 

@@ -102,6 +102,23 @@ def zram(machine: None) -> Iterator[Path]:
 
 
 @pytest.fixture
+def loop(machine: None, tmp_path: Path) -> Iterator[Path]:
+    """A swap area of 128 MiB on a whole loop device."""
+    image = tmp_path / "loop.img"
+    sh("dd", "if=/dev/zero", f"of={image}", "bs=1M", "count=128")
+    try:
+        device = sh("losetup", "-f", "--show", image)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"live: no loop device: {error}")
+    try:
+        with swapped_on(Path(device)):
+            yield Path(device)
+    finally:
+        sh("losetup", "-d", device)
+        image.unlink()
+
+
+@pytest.fixture
 def swap_file(machine: None, tmp_path: Path) -> Iterator[Path]:
     """A fragmented swap file of 96 MiB on ext4, on a partition of a loop device."""
     image, where = tmp_path / "disk.img", tmp_path / "mnt"

@@ -33,6 +33,8 @@ PAGES = 24 << 8  # 24 MiB of every test; with the interpreter and the cgroup of 
 
 
 def swaptrace(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    if words[0] == "record" and "--backend" not in words:  # tests/live/test_bpf.py is about the other tier
+        words = ("record", "--tier", "tracepoint", *words[1:])
     return subprocess.run(
         [sys.executable, "-m", "swaptrace", *words], capture_output=True, text=True, cwd=cwd, check=False
     )
@@ -361,7 +363,9 @@ def test_ctrl_c_keeps_what_was_recorded(zram: Path, tmp_path: Path, backend: str
 
 def test_an_open_recording_ends_well_with_ctrl_c(zram: Path, tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
-    process = subprocess.Popen([sys.executable, "-m", "swaptrace", "record", "-o", out], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "swaptrace", "record", "--tier", "tracepoint", "-o", out], stdout=subprocess.DEVNULL
+    )
     wait_until(lambda: is_tracing(process.pid))
     subprocess.run(swap_a_little("true"), check=True)
     process.send_signal(signal.SIGINT)
@@ -537,6 +541,7 @@ def test_without_swap_there_is_a_next_step(machine: None, tmp_path: Path) -> Non
 
 NOBODY = """
 import contextlib, os, sys
+import swaptrace.capture.bpf.recorder, swaptrace.capture.bpf.refusal
 import swaptrace.capture.perf, swaptrace.capture.raw, swaptrace.capture.session
 from swaptrace.cli.main import app, run
 with contextlib.suppress(SystemExit):  # all imports first: nobody may not be able to read this Python
@@ -546,11 +551,18 @@ run()
 """
 
 
-def test_without_rights_the_file_is_named(zram: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--backend", "tracefs"], ["/sys/kernel/tracing", "--dry-run"]),
+        (["--tier", "bpf"], ["EPERM", "CAP_BPF", "--tier tracepoint"]),
+        ([], ["/sys/kernel/tracing", "--dry-run"]),
+    ],
+)
+def test_without_rights_the_refusal_is_named(zram: Path, options: list[str], said: list[str]) -> None:
     out = Path(tempfile.gettempdir()) / f"swaptrace-{os.getpid()}.parquet"
-    line = [sys.executable, "-c", NOBODY, "record", "-o", str(out), "--backend", "tracefs", "--", "true"]
+    line = [sys.executable, "-c", NOBODY, "record", "-o", str(out), *options, "--", "true"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
-    assert "/sys/kernel/tracing" in done.stderr
-    assert "--dry-run" in done.stderr
+    assert [word for word in said if word not in done.stderr] == []
     assert not out.exists()

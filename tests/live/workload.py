@@ -1,8 +1,8 @@
 """The workload of the live tests: swaps out and in, zero pages too, and tells where its pages went.
 
-Run as a program: ``workload.py PAGES small|huge|squeeze WITNESS``. Every eighth group of 16 pages is
+Run as a program: ``workload.py PAGES small|huge|squeeze WITNESS [DEVICE]``. Every eighth group of 16 pages is
 zero. At its end it pages everything out and writes its own pagemap to WITNESS: a line ``address type slot zero``
-per page that is swapped out.
+per page that is swapped out. With DEVICE (or swap file) there is a fifth column: XXH64 of what is at that slot there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PAGE = 4096
@@ -20,7 +21,7 @@ CHUNK = 4 << 20
 PAGEOUT = 21  # MADV_PAGEOUT
 
 
-def main(pages: int, mode: str, witness: Path) -> None:
+def main(pages: int, mode: str, witness: Path, device: str = "") -> None:
     area = mmap.mmap(-1, pages * PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     area.madvise(mmap.MADV_HUGEPAGE if mode == "huge" else mmap.MADV_NOHUGEPAGE)
     block = 16 * PAGE
@@ -42,11 +43,26 @@ def main(pages: int, mode: str, witness: Path) -> None:
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
         pagemap.seek(start // PAGE * 8)
         entries = memoryview(pagemap.read(pages * 8)).cast("Q")
+    stored = stored_hash(device) if device else lambda slot: ""
     with witness.open("w") as out:
         for page, entry in enumerate(entries):
             if entry >> 62 & 1:  # swapped: bits 0-4 type, 5-54 offset (Documentation/admin-guide/mm/pagemap.rst)
                 swap_type, slot = entry & 31, entry >> 5 & ((1 << 50) - 1)
-                out.write(f"{start + page * PAGE} {swap_type} {slot} {int(is_zero(page * PAGE))}\n")
+                out.write(f"{start + page * PAGE} {swap_type} {slot} {int(is_zero(page * PAGE))}{stored(slot)}\n")
+
+
+def stored_hash(device: str) -> Callable[[int], str]:
+    """Return what reads a slot past the page cache and hashes it, with another implementation than the recorder's."""
+    import xxhash
+
+    descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+    buffer = mmap.mmap(-1, PAGE)  # O_DIRECT wants aligned memory
+
+    def hashed(slot: int) -> str:
+        os.preadv(descriptor, [buffer], slot * PAGE)
+        return f" {xxhash.xxh64_intdigest(buffer[:])}"
+
+    return hashed
 
 
 def squeeze(area: mmap.mmap) -> None:
@@ -78,4 +94,4 @@ def is_zero(at: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), *sys.argv[4:])

@@ -67,7 +67,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     readings = [{"pgpgin": 0, "pgpgout": 0, "pswpin": 0, "pswpout": n} for n in (5, 5, 12)]
     monkeypatch.setattr(session, "read_swaps", lambda: ((ZRAM,), ()))
     monkeypatch.setattr(swapwatch, "read_swaps", lambda path: ((ZRAM,), ()))
-    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, Recorder))
+    monkeypatch.setattr(session, "choose", lambda *_: (Backend("tracefs", "tracepoint", lambda: None, Recorder), ()))
     monkeypatch.setattr(session, "read_vmstat", lambda: readings.pop(0))
     return readings
 
@@ -138,7 +138,7 @@ def test_a_full_disk_keeps_what_was_recorded_and_it_is_recovered(
     machine: Any, converted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = converted()
-    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, FullDisk))
+    monkeypatch.setattr(session, "choose", lambda *_: (Backend("tracefs", "tracepoint", lambda: None, FullDisk), ()))
     with pytest.raises(WriteError, match="stopped") as caught:
         record_live(tmp_path / "t.parquet", command=["sleep", "60"], snapshot=False)
     (raw,) = tmp_path.iterdir()
@@ -157,7 +157,7 @@ def test_a_recorder_that_does_not_start_leaves_nothing(
     def refuse(plan: Plan) -> Any:
         raise CapabilityError("no such event.")
 
-    monkeypatch.setattr(session, "choose", lambda name: Backend("tracefs", lambda: None, refuse))
+    monkeypatch.setattr(session, "choose", lambda *_: (Backend("tracefs", "tracepoint", lambda: None, refuse), ()))
     with pytest.raises(CapabilityError) as caught:
         record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     assert caught.value.next_step == ""
