@@ -185,10 +185,10 @@ def xfs_file(machine: None, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def small_disk(machine: None, tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MiB."""
+    """A file system of 6 MiB."""
     where = tmp_path / "small"
     where.mkdir()
-    sh("mount", "-t", "tmpfs", "-o", "size=3m", "swaptrace-test", where)
+    sh("mount", "-t", "tmpfs", "-o", "size=6m", "swaptrace-test", where)
     try:
         yield where
     finally:

@@ -59,7 +59,7 @@ def recorded(folder: Path, group: Path, command: Sequence[str | Path], *options:
     done = swaptrace("record", "-o", out, "--tier", "bpf", *options, "--cgroup", group, "--", *command)
     assert done.returncode == 0, done.stderr
     assert "the command ended with" not in done.stdout
-    assert [path.name for path in out.parent.iterdir()] == ["t.parquet"]
+    assert not list(out.parent.glob(".*"))
     trace = Trace(out)
     return trace, rows_of(trace)
 
@@ -210,10 +210,12 @@ def test_compressed_sizes_of_contents(zram: Path, limited: Path, tmp_path: Path,
     options = ["--tier", "bpf", "--salt", "none", "--content", str(one_in), "--cgroup", str(limited)]
     done = swaptrace("record", "-o", out, *options, "--", sys.executable, "-c", KNOWN)
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["t.content.parquet", "t.parquet"]
-    assert Trace(out).meta.lost_total == 0
+    meta = Trace(out).meta
+    assert meta.lost_total == 0
+    (sidecar,) = (beside for beside in meta.sidecars if beside.name == "t.content.parquet")
     table = pq.read_table(tmp_path / "t.content.parquet")
     found = {row["hash"]: row for row in table.to_pylist()}
+    assert sidecar.rows == {"": len(found)}
     codecs = {"lz4": pa.Codec("lz4_raw"), "zstd1": pa.Codec("zstd", 1), "zstd3": pa.Codec("zstd", 3)}
     made = random.Random(5)
     expected = 0
@@ -392,9 +394,11 @@ def test_a_killed_recorder_leaves_what_it_wrote(zram: Path, limited: Path, tmp_p
     (raw,) = out.parent.glob(f".*/{RECORDS}")
     with raw.open("ab") as file:  # a chunk that was being written
         file.write(raw.read_bytes()[: 64 + 5 * RECORD.itemsize - 1])
-    done = swaptrace("record", raw.parent, "-o", out)
+    done = swaptrace("record", "--recover", raw.parent, "-o", out)
     assert done.returncode == 0, done.stderr
     assert "no whole chunk" in done.stdout
+    assert Trace(out).meta.interrupted
+    assert not raw.parent.exists()
     rows = rows_of(Trace(out))
     assert count(rows, Kind.SWAP_OUT, Backend.DISK) >= 4096 - 64
     assert (rows["dev"][rows["slot"] >= 0] > 0).all()

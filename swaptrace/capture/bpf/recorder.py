@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import struct
 import threading
@@ -118,7 +119,7 @@ class BpfRecorder:
         buffers = pack_chunk(chunk)
         wanted = sum(len(buffer) for buffer in buffers)
         if os.writev(self._file, buffers) < wanted:
-            raise OSError(28, "no space left")  # the cut chunk is the last one: nothing behind it would be found
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the cut chunk is the last one: nothing behind it would be found
         return True
 
     def _learn(self) -> None:
