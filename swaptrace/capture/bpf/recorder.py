@@ -119,7 +119,9 @@ class BpfRecorder:
         buffers = pack_chunk(chunk)
         wanted = sum(len(buffer) for buffer in buffers)
         if os.writev(self._file, buffers) < wanted:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the cut chunk is the last one: nothing behind it would be found
+            raise OSError(
+                errno.ENOSPC, os.strerror(errno.ENOSPC)
+            )  # the cut chunk is the last one: nothing behind it would be found
         return True
 
     def _learn(self) -> None:
