@@ -20,9 +20,18 @@ LEAST = 0.999
 
 def both(folder: Path, group: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Record the workload with both tiers; return the rows of its task, those of the tracepoint tier first."""
-    work = [sys.executable, WORKLOAD, str(PAGES), "small", folder / "witness"]
+    work: list[str | Path] = [sys.executable, WORKLOAD, str(PAGES), "small", folder / "witness"]
     record: list[str | Path] = [sys.executable, "-m", "swaptrace", "record", "--no-snapshot"]
-    inner = [*record, "-o", folder / "tracepoint.parquet", "--backend", "tracefs", "--owner", "--cgroup", group]
+    inner: list[str | Path] = [
+        *record,
+        "-o",
+        folder / "tracepoint.parquet",
+        "--backend",
+        "tracefs",
+        "--owner",
+        "--cgroup",
+        group,
+    ]
     outer = [*record, "-o", folder / "bpf.parquet", "--backend", "bpf"]
     done = subprocess.run([*outer, "--", *inner, "--", *work], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
