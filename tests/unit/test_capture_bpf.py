@@ -255,6 +255,15 @@ def test_without_a_trace_there_is_no_sidecar(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
+@pytest.mark.parametrize(("told", "enabled", "noted"), [(False, "Y", True), (False, "N", False), (True, "Y", False)])
+def test_hits_of_zswap_that_look_like_hits_of_the_swap_cache_are_noted(
+    tmp_path: Path, told: bool, enabled: str, noted: bool
+) -> None:
+    raw = raw_folder(tmp_path / "raw", 4, info=RawInfo(zero_events=told))
+    meta = convert([raw], tmp_path / "t.parquet", base=TraceMeta(settings={"zswap.enabled": enabled}))
+    assert any("without giving up its entry" in note for note in meta.notes) is noted
+
+
 # -- swap areas that come and go -----------------------------------------------------------------------------------
 
 
