@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,7 +84,7 @@ def _text(
 ) -> Iterator[str]:
     """Yield the lines: a check each, its fix below it, the tiers, and what follows."""
     yield machine
-    for check in checks:
+    for check in _joined(checks):
         yield from _wrapped(f"{check.name:<14}{check.state:<6}", check.what)
         if check.fix and check.state != "ok":
             yield from _wrapped(" " * 20 + "fix: ", check.fix)
@@ -105,6 +105,19 @@ def _text(
     after = [each for each in cannot if any(each in tier.sees for tier in possible)]
     if no_swap and after:
         yield from _wrapped("once swap is on: ", f"{', '.join(after)} ({', '.join(tier.name for tier in possible)})")
+
+
+def _joined(checks: Sequence[Check]) -> Iterator[Check]:
+    """Yield the checks, those that only say that they need tracefs as one."""
+    from swaptrace.capture.doctor.events import SEE_TRACEFS
+
+    unknown = [check for check in checks if check.fix == SEE_TRACEFS]
+    for check in checks:
+        if check not in unknown:
+            yield check
+        elif check is unknown[0]:
+            names = ", ".join(each.name for each in unknown)
+            yield replace(check, name="events", what=f"unknown without tracefs: {names}")
 
 
 def _wrapped(head: str, text: str) -> list[str]:

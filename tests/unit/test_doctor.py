@@ -140,6 +140,7 @@ NO_FEATURES: dict[str, Any] = {
         "content and faults": (False, "pagemap hides pfns"),
     }
 }
+ZSMALLOC: dict[str, str | None] = {"/proc/kallsyms": f"{HEALTHY['/proc/kallsyms']}ffffffff84 t zs_malloc\t[zsmalloc]\n"}
 BTRFS: dict[str, str | None] = {
     "/proc/swaps": SWAPS.replace("/dev/vdb partition", "/b/s file"),
     "/proc/self/mounts": MOUNTS + "/dev/x /b btrfs rw 0 0\n",
@@ -200,7 +201,8 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     (OLD, {}, "memcg events", State.WARN, "look alike"),
     (NO_TRACEFS, {}, "memcg events", State.WARN, "unknown without tracefs"),
     ({}, {}, "slab events", State.OK, "names in alloc and free"),
-    (OLD, {}, "slab events", State.OK, "without cache names"),
+    (OLD | ZSMALLOC, {}, "slab events", State.OK, "without cache names"),
+    (OLD, {}, "slab events", State.WARN, "where zsmalloc is"),
     (without(f"{T}/events/kmem/kmem_"), {}, "slab events", State.WARN, "no frees on zram"),
     ({}, {}, "BTF", State.OK, "vmlinux"),
     ({"/sys/kernel/btf/vmlinux": None}, {}, "BTF", State.NO, "does not describe"),
@@ -406,7 +408,11 @@ def test_a_reason_is_the_first_one(tmp_path: Path) -> None:
 def test_the_text_ends_with_the_reason(tmp_path: Path) -> None:
     checks = examine(machine(tmp_path, NO_TRACEFS, **NO_BPF))
     found = tiers(checks)
-    *_, t0, _, _, _, _, last = _text("x", checks, found, *can_record(checks, found))
+    lines = list(_text("x", checks, found, *can_record(checks, found)))
+    assert [line for line in lines if "unknown" in line] == [
+        "events        no    unknown without tracefs: writeouts, bios, faults, owners, memcg events, slab events"
+    ]
+    *_, t0, _, _, _, _, last = lines
     assert t0 == "T0            no    tracepoints: lacks tracefs"
     assert last == "you can record: nothing now: no tier is possible"
     off = examine(machine(tmp_path / "off", {"/proc/swaps": SWAPS.splitlines()[0]}, **NO_BPF))
@@ -419,6 +425,13 @@ def test_bpf_sees_frees_on_zram_without_kprobes(tmp_path: Path) -> None:
     assert Capability.FREE not in verdict(machine(tmp_path / "disk", **REFUSED))[1]
     zram: dict[str, str | None] = {"/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0")}
     assert verdict(machine(tmp_path / "zram", zram, **REFUSED))[1] == list(Capability)
+
+
+def test_tracepoints_see_frees_on_zram_by_their_callers(tmp_path: Path) -> None:
+    zram: dict[str, str | None] = {"/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0")}
+    assert Capability.FREE in verdict(machine(tmp_path / "a", zram | ZSMALLOC, **NO_BPF))[1]
+    assert Capability.FREE not in verdict(machine(tmp_path / "b", zram, **NO_BPF))[1]
+    assert Capability.FREE not in verdict(machine(tmp_path / "c", ZSMALLOC, **NO_BPF))[1]
 
 
 def test_a_missing_recorder_is_said() -> None:

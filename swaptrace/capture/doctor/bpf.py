@@ -71,11 +71,11 @@ def kprobes(root: Root) -> Check:
         if root.tracefs and root.exists(f"{root.tracefs}/kprobe_events"):
             return Check("kprobes", State.OK, "through kprobe_events of tracefs (before 4.17); not tried")
         what = "this kernel has no kprobe events"
-        return Check("kprobes", State.WARN, what, "fentry, or a kernel with CONFIG_KPROBE_EVENTS=y")
+        return Check("kprobes", State.WARN, what, "a kernel with CONFIG_KPROBE_EVENTS=y")
     error = root.kprobe_errno(int(kind))
     if error == 0:
         return Check("kprobes", State.OK, f"a kprobe in {FUNCTION}() can be made")
-    what = f"the kernel refuses a kprobe in {FUNCTION}(): {_named(error)}"
+    what = f"refused in {FUNCTION}(): {_named(error)}"
     return Check("kprobes", State.WARN, what, _allow(root, error, "CONFIG_KPROBE_EVENTS=y"))
 
 
@@ -87,7 +87,7 @@ def fentry(root: Root) -> Check:
     error = root.fentry_errno()
     if error == 0:
         return Check("fentry", State.OK, f"a program on the entry of {FUNCTION}() loads")
-    what = f"the kernel refuses a program on the entry of {FUNCTION}(): {_named(error)}"
+    what = f"refused on the entry of {FUNCTION}(): {_named(error)}"
     return Check("fentry", State.WARN, what, _allow(root, error, "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y"))
 
 
@@ -98,8 +98,9 @@ def kallsyms(root: Root) -> Check:
     if not text:
         return Check("kallsyms", State.WARN, "/proc/kallsyms is not readable: bases of memory by calibration", "sudo")
     if text.startswith("0000000000000000"):
-        what = f"addresses are hidden (kptr_restrict {root.read('/proc/sys/kernel/kptr_restrict') or '?'})"
-        return Check("kallsyms", State.WARN, what, "sudo or CAP_SYSLOG; sysctl kernel.kptr_restrict=1")
+        level = root.read("/proc/sys/kernel/kptr_restrict") or "?"
+        fix = "sysctl kernel.kptr_restrict=1, and sudo or CAP_SYSLOG" if level == "2" else "sudo, or CAP_SYSLOG"
+        return Check("kallsyms", State.WARN, f"addresses are hidden (kptr_restrict {level})", fix)
     if root.x86 and len(lines) < 2:
         what = "no data symbols (CONFIG_KALLSYMS_ALL is off): bases of memory by calibration"
         if has_capability(root, "sys_admin"):

@@ -38,7 +38,7 @@ def write_speed(root: Root, folder: Path, clock: Callable[[], float] = time.mono
     need = f"{_rate(NEEDED)} at 310,000 events/s"
     if speed < NEEDED:
         return Check("disk", State.WARN, f"{what}, less than {need}", "record with -o to a faster disk; raise --buffer")
-    return Check("disk", State.OK, f"{what}; a recorder writes up to {need}")
+    return Check("disk", State.OK, f"{what}; needed are {need}")
 
 
 def _rate(speed: float) -> str:

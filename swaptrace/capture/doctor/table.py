@@ -78,8 +78,9 @@ def tiers(checks: Sequence[Check], areas: swap.Areas = _NO_ZRAM) -> list[Tier]:
     """Return what each tier can do, derived from the checks alone (docs/recording-where.md has the same table).
 
     The tiers build on one another as their needs do; where no swap area is enabled, none records anything now, and
-    that is :func:`can_record`'s to say, not theirs. BPF sees the frees of ``areas`` that are all zram without probes in
-    functions, and compressed sizes only where the kernel compresses. Whatever the tier, a session takes a snapshot.
+    that is :func:`can_record`'s to say, not theirs. Where all ``areas`` are zram, frees are seen as those of its
+    objects, without probes in functions; compressed sizes are seen only where the kernel compresses. Whatever the tier,
+    a session takes a snapshot.
     """
     closed = _bad(checks, "lockdown", "page size")
     sources = [check for check in checks if check.name in ("tracefs", "perf")]
@@ -96,15 +97,18 @@ def tiers(checks: Sequence[Check], areas: swap.Areas = _NO_ZRAM) -> list[Tier]:
     point = {Capability.SLOT}
     if not _bad(checks, "snapshot"):
         point.add(Capability.SNAPSHOT)
-    full = point | {Capability.OWNER}
+    owned = point | {Capability.OWNER}
+    full = owned | ({Capability.FREE} if areas.only_zram else set())
+    if areas.only_zram and any(check.name == "slab events" and check.state is State.OK for check in checks):
+        owned |= {Capability.FREE}
     if not any(check.name == "contents" and check.state is not State.OK for check in checks):
         full |= {Capability.HASH, Capability.FAULT}
     if areas.compressed:
         full.add(Capability.CLEN)
     return [
         _tier("T0", "tracepoints", points, point),
-        _tier("T1", "tracepoints and owners (--owner)", owner, point | {Capability.OWNER}),
-        _tier("T2", "BPF on tracepoints", program, full | ({Capability.FREE} if areas.only_zram else set())),
+        _tier("T1", "tracepoints and owners (--owner)", owner, owned),
+        _tier("T2", "BPF on tracepoints", program, full),
         _tier("T3", "BPF, also in functions", probes, full | {Capability.FREE}),
     ]
 
