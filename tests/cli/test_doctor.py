@@ -28,7 +28,7 @@ def test_the_keys_of_its_json_are_stable() -> None:
     assert {frozenset(check) for check in document["checks"]} == {frozenset({"name", "state", "what", "fix"})}
     assert {check["state"] for check in document["checks"]} <= {"ok", "warn", "no"}
     assert [tier["name"] for tier in document["tiers"]] == ["T0", "T1", "T2", "T3"]
-    assert set(document["tiers"][0]) == {"name", "what", "possible", "sees", "why"}
+    assert set(document["tiers"][0]) == {"name", "what", "possible", "sees", "lacks", "why"}
     assert (result.returncode == 0) == bool(document["can_record"])
     assert sorted(document["can_record"] + document["cannot_record"]) == sorted(
         ["SLOT", "FREE", "OWNER", "HASH", "CLEN", "FAULT", "SNAPSHOT"]

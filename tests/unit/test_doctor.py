@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,14 +12,17 @@ from typing import Any
 
 import pytest
 
-from swaptrace.capture.doctor.bpf_probe import load_errno
+from swaptrace.capture.doctor.bpf_probe import fentry_errno, kprobe_errno, load_errno
+from swaptrace.capture.doctor.disk import NEEDED, write_speed
 from swaptrace.capture.doctor.root import Check, Root, State, recorder_problem
-from swaptrace.capture.doctor.selftest import _parent, run_selftest
-from swaptrace.capture.doctor.swap import only_zram
+from swaptrace.capture.doctor.selftest import _parent, _seen_places, possible_types, run_selftest
+from swaptrace.capture.doctor.swap import kinds
 from swaptrace.capture.doctor.table import CHECKS, can_record, examine, tiers
 from swaptrace.cli.doctor import _text
 from swaptrace.model.errors import CapabilityError
-from swaptrace.model.meta import Capability
+from swaptrace.model.events import Kind
+from swaptrace.model.meta import Capability, SwapDevice
+from tests.traces import write_trace
 
 T = "/sys/kernel/tracing"
 ALL = f"{(1 << 41) - 1:016x}"
@@ -86,7 +90,11 @@ def machine(path: Path, changes: dict[str, str | None] | None = None, **facts: A
         "page_size": 4096,
         "memlock": 8 << 20,
         "search": "/usr/local/bin:/usr/bin",
+        "block_size": lambda path: 4096,
         "bpf_errno": lambda: 0,
+        "fentry_errno": lambda: 0,
+        "kprobe_errno": lambda kind: 0,
+        "features": dict,
         "problem": lambda name: None,
     }
     return Root(path, **(usual | facts))
@@ -122,15 +130,31 @@ OLD: dict[str, str | None] = {
     f"{T}/events/kmem/kmem_cache_free/format": fields("call_site"),
     f"{T}/events/kmem/kmem_cache_alloc/format": fields("call_site"),
 }
+SWAP_FILE: dict[str, str | None] = {"/proc/swaps": SWAPS.replace("/dev/vdb partition", "/s file")}
+FEATURES: dict[str, Any] = {
+    "features": lambda: {"slot frees": (True, "fentry_entries_free"), "content and faults": (True, "ksyms")}
+}
+NO_FEATURES: dict[str, Any] = {
+    "features": lambda: {
+        "slot frees": (False, "kprobe: No such file or directory"),
+        "content and faults": (False, "pagemap hides pfns"),
+    }
+}
+ZSMALLOC: dict[str, str | None] = {"/proc/kallsyms": f"{HEALTHY['/proc/kallsyms']}ffffffff84 t zs_malloc\t[zsmalloc]\n"}
 BTRFS: dict[str, str | None] = {
     "/proc/swaps": SWAPS.replace("/dev/vdb partition", "/b/s file"),
     "/proc/self/mounts": MOUNTS + "/dev/x /b btrfs rw 0 0\n",
 }
 ARM: dict[str, str | None] = {f"{T}/events/exceptions/page_fault_user/format": None}
+ADMIN: dict[str, str | None] = {"/proc/self/status": f"CapEff:\t{1 << 21:016x}\n"}
+NOBODY: dict[str, str | None] = {"/proc/self/status": "CapEff:\t0000000000000000\n"}
 CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({}, {}, "privileges", State.OK, "all capabilities"),
     ({"/proc/self/status": "CapEff:\t0000000000000000\n"}, {}, "privileges", State.NO, "CAP_BPF (BPF)"),
     ({"/proc/self/status": f"CapEff:\t{1 << 21:016x}\n"}, {}, "privileges", State.WARN, "CAP_SYSLOG"),
+    ({}, {}, "snapshot", State.OK, "all processes"),
+    (ADMIN, {}, "snapshot", State.WARN, "own processes only"),
+    ({"/proc/self/status": f"CapEff:\t{1 << 19:016x}\n"}, {}, "snapshot", State.NO, "hides slots"),
     ({}, {}, "tracefs", State.OK, T),
     (NO_TRACEFS, {}, "tracefs", State.NO, "not mounted"),
     (DEBUGFS, {}, "tracefs", State.WARN, "/sys/kernel/debug/tracing"),
@@ -177,7 +201,8 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     (OLD, {}, "memcg events", State.WARN, "look alike"),
     (NO_TRACEFS, {}, "memcg events", State.WARN, "unknown without tracefs"),
     ({}, {}, "slab events", State.OK, "names in alloc and free"),
-    (OLD, {}, "slab events", State.OK, "without cache names"),
+    (OLD | ZSMALLOC, {}, "slab events", State.OK, "without cache names"),
+    (OLD, {}, "slab events", State.WARN, "where zsmalloc is"),
     (without(f"{T}/events/kmem/kmem_"), {}, "slab events", State.WARN, "no frees on zram"),
     ({}, {}, "BTF", State.OK, "vmlinux"),
     ({"/sys/kernel/btf/vmlinux": None}, {}, "BTF", State.NO, "does not describe"),
@@ -190,19 +215,32 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({}, {"bpf_errno": lambda: errno.EINVAL}, "BPF", State.NO, "EINVAL"),
     ({}, {}, "BPF recorder", State.OK, "can start"),
     ({}, {"problem": lambda name: CapabilityError("no.", "Why.", "Do.")}, "BPF recorder", State.NO, "no: Why"),
+    ({}, FEATURES, "slot frees", State.OK, "fentry_entries_free"),
+    ({}, NO_FEATURES, "slot frees", State.WARN, "kprobe: No such file"),
+    ({}, FEATURES, "contents", State.OK, "ksyms"),
+    ({}, NO_FEATURES, "contents", State.WARN, "no hashes"),
     ({}, {}, "kprobes", State.OK, "can be made"),
-    (without("/sys/bus") | {f"{T}/kprobe_events": None}, {}, "kprobes", State.WARN, "no kprobes"),
+    ({}, {"kprobe_errno": lambda kind: 1 if kind == 8 else 0}, "kprobes", State.WARN, "EPERM (Operation not"),
+    (without("/sys/bus") | {f"{T}/kprobe_events": None}, {}, "kprobes", State.WARN, "no kprobe events"),
+    (without("/sys/bus"), {}, "kprobes", State.OK, "not tried"),
+    ({}, {}, "fentry", State.OK, "loads"),
+    ({}, {"fentry_errno": lambda: 524}, "fentry", State.WARN, "524"),
+    ({}, {"bpf_errno": lambda: errno.EPERM}, "fentry", State.WARN, "not tried without BPF"),
+    (without("/usr/lib"), {}, "fentry", State.WARN, "not tried without libbpf"),
     ({}, {}, "kallsyms", State.OK, "readable"),
     ({"/proc/kallsyms": None}, {}, "kallsyms", State.WARN, "not readable"),
     ({"/proc/kallsyms": "0000000000000000 T _text\n"}, {}, "kallsyms", State.WARN, "hidden (kptr_restrict 0)"),
-    ({"/proc/kallsyms": "ffffffff81 T _text\n"}, {}, "kallsyms", State.WARN, "KALLSYMS_ALL"),
+    ({"/proc/kallsyms": "ffffffff81 T _text\n"}, {}, "kallsyms", State.OK, "by calibration"),
+    (NOBODY | {"/proc/kallsyms": "ffffffff81 T _text\n"}, {}, "kallsyms", State.WARN, "KALLSYMS_ALL"),
     ({}, {}, "page size", State.OK, "4 KiB"),
     ({}, {"page_size": 16384}, "page size", State.NO, "16 KiB"),
     ({}, {}, "swap", State.OK, "/dev/vdb: partition, 1024 MiB, 1024 MiB free, priority -2"),
     ({"/proc/swaps": SWAPS.splitlines()[0]}, {}, "swap", State.NO, "no swap area"),
     ({"/proc/swaps": None}, {}, "swap", State.NO, "cannot swap"),
     ({"/proc/swaps": SWAPS.replace(" 0 -2", " 1048000 -2")}, {}, "swap", State.WARN, "572 KiB free"),
-    ({"/proc/swaps": SWAPS.replace("/dev/vdb partition", "/s file")}, {}, "swap file", State.OK, "/s on ext4"),
+    (SWAP_FILE, {}, "swap file", State.OK, "/s on ext4: slots are found by FIEMAP"),
+    (SWAP_FILE, {"block_size": lambda path: 1024}, "swap file", State.OK, "blocks of 1 KiB: slot n is not page n"),
+    (SWAP_FILE, {"block_size": lambda path: os.statvfs(path / "no").f_bsize}, "swap file", State.WARN, "unknown"),
     (
         BTRFS,
         {},
@@ -287,9 +325,14 @@ def test_a_check_says_what_is_so(
 
 
 def test_the_cases_cover_every_check(tmp_path: Path) -> None:
-    assert len(CHECKS) == 29
+    assert len(CHECKS) == 31
     seen = {name for _, _, name, _, _ in CASES}
-    told = {check.name for check in examine(machine(tmp_path, dict(OLD)))} | {"swap file", "zram"}
+    told = {check.name for check in examine(machine(tmp_path, dict(OLD)))} | {
+        "swap file",
+        "zram",
+        "slot frees",
+        "contents",
+    }
     assert seen == told
 
 
@@ -298,21 +341,30 @@ def test_the_cases_cover_every_check(tmp_path: Path) -> None:
 
 def verdict(root: Root) -> tuple[list[str], list[Capability]]:
     checks = examine(root)
-    found = tiers(checks, only_zram(root))
+    found = tiers(checks, kinds(root))
     return [tier.name for tier in found if tier.possible], can_record(checks, found)[0]
 
 
-SLOTS_AND_OWNERS = [Capability.SLOT, Capability.OWNER]
+SLOTS_AND_OWNERS = [Capability.SLOT, Capability.OWNER, Capability.SNAPSHOT]
+NO_SIZES = [each for each in Capability if each is not Capability.CLEN]
 NO_BPF: dict[str, Any] = {"problem": lambda name: CapabilityError("not in this version")}
+REFUSED: dict[str, Any] = {"kprobe_errno": lambda kind: errno.ENOENT, "fentry_errno": lambda: errno.EPERM}
 LOCKED: dict[str, str | None] = {"/sys/kernel/security/lockdown": "none integrity [confidentiality]"}
 
 
 @pytest.mark.parametrize(
     ("changes", "facts", "names", "can"),
     [
-        ({}, {}, ["T0", "T1", "T2", "T3"], [c for c in Capability if c is not Capability.SNAPSHOT]),
+        ({}, {}, ["T0", "T1", "T2", "T3"], NO_SIZES),
+        ({"/sys/module/zswap/parameters/enabled": "Y"}, {}, ["T0", "T1", "T2", "T3"], list(Capability)),
+        ({}, FEATURES, ["T0", "T1", "T2", "T3"], NO_SIZES),
+        ({}, NO_FEATURES, ["T0", "T1", "T2"], SLOTS_AND_OWNERS),
+        ({}, REFUSED, ["T0", "T1", "T2"], [each for each in NO_SIZES if each is not Capability.FREE]),
+        ({}, REFUSED | {"fentry_errno": lambda: 0}, ["T0", "T1", "T2", "T3"], NO_SIZES),
+        (ADMIN, NO_BPF, ["T0", "T1"], SLOTS_AND_OWNERS),
+        ({"/proc/self/status": f"CapEff:\t{1 << 38:016x}\n"}, NO_BPF, ["T0", "T1"], SLOTS_AND_OWNERS[:2]),
         ({}, NO_BPF, ["T0", "T1"], SLOTS_AND_OWNERS),
-        (ARM, {**NO_BPF, "machine": "aarch64"}, ["T0"], [Capability.SLOT]),
+        (ARM, {**NO_BPF, "machine": "aarch64"}, ["T0"], [Capability.SLOT, Capability.SNAPSHOT]),
         (NO_TRACEFS, NO_BPF, [], []),
         (DEBUGFS, NO_BPF, ["T0", "T1"], SLOTS_AND_OWNERS),
         (OLD, NO_BPF, [], []),  # zram without bios: nothing without BPF
@@ -348,25 +400,38 @@ def test_a_reason_is_the_first_one(tmp_path: Path) -> None:
     assert found[0].why == (
         "tracefs: tracefs is not mounted; perf: perf_event_paranoid is 2: no tracepoints without CAP_PERFMON"
     )
+    assert found[0].lacks == ("tracefs", "perf")
     assert found[2].why == "BPF recorder: not in this version"
+    assert found[2].lacks == ("BPF recorder",)
 
 
 def test_the_text_ends_with_the_reason(tmp_path: Path) -> None:
     checks = examine(machine(tmp_path, NO_TRACEFS, **NO_BPF))
     found = tiers(checks)
-    *_, last = _text("x", checks, found, *can_record(checks, found))
-    assert last.startswith("you can record: nothing now: tracefs: tracefs is not mounted")
+    lines = list(_text("x", checks, found, *can_record(checks, found)))
+    assert [line for line in lines if "unknown" in line] == [
+        "events        no    unknown without tracefs: writeouts, bios, faults, owners, memcg events, slab events"
+    ]
+    *_, t0, _, _, _, _, last = lines
+    assert t0 == "T0            no    tracepoints: lacks tracefs"
+    assert last == "you can record: nothing now: no tier is possible"
     off = examine(machine(tmp_path / "off", {"/proc/swaps": SWAPS.splitlines()[0]}, **NO_BPF))
     *_, now, after = _text("x", off, tiers(off), *can_record(off, tiers(off)))
     assert now == "you can record: nothing now: no swap area is enabled: nothing is swapped"
-    assert after == "once swap is on: OWNER, SLOT"
+    assert after == "once swap is on: SLOT, OWNER, SNAPSHOT (T0, T1)"
 
 
 def test_bpf_sees_frees_on_zram_without_kprobes(tmp_path: Path) -> None:
-    bare = without("/sys/bus") | {f"{T}/kprobe_events": None}
-    assert Capability.FREE not in verdict(machine(tmp_path / "disk", bare))[1]
-    zram = bare | {"/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0")}
-    assert Capability.FREE in verdict(machine(tmp_path / "zram", zram))[1]
+    assert Capability.FREE not in verdict(machine(tmp_path / "disk", **REFUSED))[1]
+    zram: dict[str, str | None] = {"/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0")}
+    assert verdict(machine(tmp_path / "zram", zram, **REFUSED))[1] == list(Capability)
+
+
+def test_tracepoints_see_frees_on_zram_by_their_callers(tmp_path: Path) -> None:
+    zram: dict[str, str | None] = {"/proc/swaps": SWAPS.replace("/dev/vdb", "/dev/zram0")}
+    assert Capability.FREE in verdict(machine(tmp_path / "a", zram | ZSMALLOC, **NO_BPF))[1]
+    assert Capability.FREE not in verdict(machine(tmp_path / "b", zram, **NO_BPF))[1]
+    assert Capability.FREE not in verdict(machine(tmp_path / "c", ZSMALLOC, **NO_BPF))[1]
 
 
 def test_a_missing_recorder_is_said() -> None:
@@ -377,6 +442,73 @@ def test_a_missing_recorder_is_said() -> None:
 
 def test_the_empty_program_loads_or_is_refused_with_an_errno() -> None:
     assert load_errno() in (0, errno.EPERM, errno.EACCES, errno.ENOSYS)
+    assert fentry_errno() in (0, errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOENT, errno.ESRCH)
+    assert kprobe_errno(1 << 20) in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOSYS)  # no such PMU
+
+
+# -- the disk -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(1.0, State.OK), (1.3, State.WARN), (100.0, State.WARN)])
+def test_a_disk_is_too_slow_below_what_a_recorder_writes(tmp_path: Path, seconds: float, state: State) -> None:
+    """16 MiB in 1.18 s are 46 bytes for each of 310,000 events a second."""
+    now = iter([0.0, *(seconds * part / 4 for part in (1, 2, 3, 4))])
+    check = write_speed(machine(tmp_path / "root"), tmp_path, lambda: next(now))
+    assert check.state is state
+    assert NEEDED == 14_260_000
+    assert {1.0: " 17 MB/s; ", 1.3: " 13 MB/s, less than 14 MB/s", 100.0: " 0.2 MB/s, less"}[seconds] in check.what
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+    assert len(list(now)) == (3 if seconds == 100.0 else 0)  # it does not wait for a slow disk
+
+
+def test_a_folder_that_cannot_be_written_is_not_measured(tmp_path: Path) -> None:
+    check = write_speed(machine(tmp_path), tmp_path / "no")
+    assert check.state is State.WARN
+    assert "No such file or directory; its speed was not measured" in check.what
+    assert check.fix
+
+
+# -- the places that the self-test compares ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "numbers", "possible"),
+    [
+        ([0], [0], {0: [0]}),
+        ([7], [0], {7: [0]}),  # the only area: any number is its
+        ([1, 2], [0, 1], {1: [0], 2: [1]}),  # pages went to all areas: their order tells
+        ([1], [0, 1], {1: [0, 1]}),  # type 0 may be a hole or the other area
+        ([0, 5], [0, 1, 2], {0: [0], 5: [1, 2]}),
+        ([3], [3], {3: [3]}),  # a recorder that knows the kernel's types
+    ],
+)
+def test_a_type_is_one_of_those_that_the_order_leaves(
+    seen: list[int], numbers: list[int], possible: dict[int, list[int]]
+) -> None:
+    assert {kind: set(choices) for kind, choices in possible_types(seen, numbers).items()} == {
+        kind: set(choices) for kind, choices in possible.items()
+    }
+
+
+@pytest.mark.parametrize("on", list(itertools.combinations(range(5), 2)) + list(itertools.combinations(range(5), 3)))
+def test_the_true_type_is_always_possible(on: tuple[int, ...]) -> None:
+    """Whatever areas are on, whichever of them took pages: the line of each is among its choices."""
+    for count in range(1, len(on) + 1):
+        for seen in itertools.combinations(on, count):
+            choices = possible_types(seen, range(len(on)))
+            assert all(on.index(kind) in choices[kind] for kind in seen)
+
+
+def test_a_wrong_type_in_the_trace_is_seen(tmp_path: Path) -> None:
+    common = {"ts": 0, "cpu": 0, "tid": 7, "comm": "x"}
+    moves = ((Kind.SWAP_OUT, 0, 5), (Kind.SWAP_OUT, 0, 6), (Kind.SWAP_IN, 0, 5), (Kind.SWAP_IN, 1, 6))
+    rows = [{**common, "kind": kind, "swap_type": number, "slot": slot} for kind, number, slot in moves]
+    areas = tuple(SwapDevice(number, 1 << 20 | number) for number in (0, 1))
+    trace = write_trace(tmp_path / "t.parquet", rows, devices=areas)
+    assert _seen_places(trace, {(0, 5), (0, 6)}) == (2, 1)  # slot 6 came in from another area
+    assert _seen_places(trace, {(1, 5), (1, 6)}) == (2, 1)  # after a swapoff the first area may have type 1, not both
+    assert _seen_places(trace, {(0, 5), (1, 6)}) == (1, 2)
+    assert _seen_places(trace, {(0, 7)}) == (0, 0)
 
 
 # -- the self-test, where it cannot run --------------------------------------------------------------------------

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 
+from swaptrace.capture.doctor.bpf_probe import FUNCTION
+from swaptrace.capture.doctor.rights import has_capability
 from swaptrace.capture.doctor.root import Check, Root, State
 
-__all__ = ["bpf_loads", "bpf_recorder", "btf", "kallsyms", "kprobes", "libbpf"]
+__all__ = ["bpf_loads", "bpf_recorder", "btf", "fentry", "kallsyms", "kprobes", "libbpf"]
 
+SEE_PROBES = "see kprobes and fentry"
 _LIBRARIES = ("usr/lib", "usr/lib64", "lib", "lib64", "usr/local/lib")
 
 
@@ -37,32 +41,54 @@ def bpf_loads(root: Root) -> Check:
     error = root.bpf_errno()
     if error == 0:
         return Check("BPF", State.OK, "a raw-tracepoint program loads")
-    name = errno.errorcode.get(error, str(error))
-    what = f"the kernel refuses a raw-tracepoint program: {name} ({os.strerror(error)})"
-    if error == errno.ENOSYS:
-        return Check("BPF", State.NO, what, "a kernel with CONFIG_BPF_SYSCALL")
-    if error in (errno.EPERM, errno.EACCES):
-        return Check("BPF", State.NO, what, "sudo, or CAP_BPF and CAP_PERFMON; for root it is a policy of the machine")
-    return Check("BPF", State.NO, what, "report it with this errno")
+    what = f"the kernel refuses a raw-tracepoint program: {_named(error)}"
+    return Check("BPF", State.NO, what, _allow(root, error, "CONFIG_BPF_SYSCALL=y"))
 
 
-def bpf_recorder(root: Root) -> Check:
-    """What the BPF recorder itself says."""
+def bpf_recorder(root: Root) -> Iterator[Check]:
+    """What the BPF recorder itself says: whether it can start, and which of its parts work."""
     problem = root.problem("bpf")
-    if problem is None:
-        return Check("BPF recorder", State.OK, "it can start")
-    what = problem.what.rstrip(".") + (f": {problem.why.rstrip('.')}" if problem.why else "")
-    return Check("BPF recorder", State.NO, what, problem.next_step)
+    if problem is not None:
+        what = problem.what.rstrip(".") + (f": {problem.why.rstrip('.')}" if problem.why else "")
+        yield Check("BPF recorder", State.NO, what, problem.next_step)
+        return
+    yield Check("BPF recorder", State.OK, "it can start")
+    features = root.features()
+    if "slot frees" in features:
+        works, reason = features["slot frees"]
+        said = f"on disk swap by {reason}" if works else f"not on disk swap: {reason}"
+        yield Check("slot frees", State.OK if works else State.WARN, said, "" if works else SEE_PROBES)
+    if "content and faults" in features:
+        works, reason = features["content and faults"]
+        said = f"hashes and swap PTEs by {reason}" if works else f"no hashes, no swap PTEs of faults: {reason}"
+        yield Check("contents", State.OK if works else State.WARN, said, "" if works else "see kallsyms")
 
 
 def kprobes(root: Root) -> Check:
-    """Probes in functions: exact slot frees on disk swap. fentry, the other way, is only known when it is tried."""
-    where = root.tracefs
-    if root.exists("/sys/bus/event_source/devices/kprobe") or (where and root.exists(f"{where}/kprobe_events")):
-        return Check("kprobes", State.OK, "kprobes can be made; fentry is not tried here")
-    return Check(
-        "kprobes", State.WARN, "no kprobes: slot frees on disk swap are not seen", "a kernel with CONFIG_KPROBES=y"
-    )
+    """A breakpoint in a function: the exact slot frees on disk swap."""
+    kind = root.read("/sys/bus/event_source/devices/kprobe/type")
+    if kind is None:
+        if root.tracefs and root.exists(f"{root.tracefs}/kprobe_events"):
+            return Check("kprobes", State.OK, "through kprobe_events of tracefs (before 4.17); not tried")
+        what = "this kernel has no kprobe events"
+        return Check("kprobes", State.WARN, what, "a kernel with CONFIG_KPROBE_EVENTS=y")
+    error = root.kprobe_errno(int(kind))
+    if error == 0:
+        return Check("kprobes", State.OK, f"a kprobe in {FUNCTION}() can be made")
+    what = f"refused in {FUNCTION}(): {_named(error)}"
+    return Check("kprobes", State.WARN, what, _allow(root, error, "CONFIG_KPROBE_EVENTS=y"))
+
+
+def fentry(root: Root) -> Check:
+    """A BPF program on the entry of a function (5.5): what a kprobe shows, for less."""
+    for needed in (libbpf(root), btf(root), bpf_loads(root)):
+        if needed.state is State.NO:
+            return Check("fentry", State.WARN, f"not tried without {needed.name}", f"see {needed.name}")
+    error = root.fentry_errno()
+    if error == 0:
+        return Check("fentry", State.OK, f"a program on the entry of {FUNCTION}() loads")
+    what = f"refused on the entry of {FUNCTION}(): {_named(error)}"
+    return Check("fentry", State.WARN, what, _allow(root, error, "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y"))
 
 
 def kallsyms(root: Root) -> Check:
@@ -72,9 +98,25 @@ def kallsyms(root: Root) -> Check:
     if not text:
         return Check("kallsyms", State.WARN, "/proc/kallsyms is not readable: bases of memory by calibration", "sudo")
     if text.startswith("0000000000000000"):
-        what = f"addresses are hidden (kptr_restrict {root.read('/proc/sys/kernel/kptr_restrict') or '?'})"
-        return Check("kallsyms", State.WARN, what, "sudo or CAP_SYSLOG; sysctl kernel.kptr_restrict=1")
+        level = root.read("/proc/sys/kernel/kptr_restrict") or "?"
+        fix = "sysctl kernel.kptr_restrict=1, and sudo or CAP_SYSLOG" if level == "2" else "sudo, or CAP_SYSLOG"
+        return Check("kallsyms", State.WARN, f"addresses are hidden (kptr_restrict {level})", fix)
     if root.x86 and len(lines) < 2:
         what = "no data symbols (CONFIG_KALLSYMS_ALL is off): bases of memory by calibration"
-        return Check("kallsyms", State.WARN, what, "nothing to do: calibration needs pagemap (CAP_SYS_ADMIN)")
+        if has_capability(root, "sys_admin"):
+            return Check("kallsyms", State.OK, what)
+        return Check("kallsyms", State.WARN, f"{what}, not without CAP_SYS_ADMIN", "sudo: calibration reads pagemap")
     return Check("kallsyms", State.OK, "addresses are readable")
+
+
+def _named(error: int) -> str:
+    return f"{errno.errorcode.get(error, str(error))} ({os.strerror(error)})"
+
+
+def _allow(root: Root, error: int, config: str) -> str:
+    """Return what would make the kernel load it. What is forbidden to root is not to be worked around."""
+    if error not in (errno.EPERM, errno.EACCES):
+        return f"a kernel with {config}"
+    if has_capability(root, "bpf") and has_capability(root, "perfmon"):
+        return "none: this process has the rights, so a policy of the machine forbids it (lockdown, LSM, seccomp)"
+    return "sudo, or CAP_BPF and CAP_PERFMON"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from swaptrace.capture.doctor.root import Check, Root, State
+from swaptrace.capture.swaps import parse_swaps
+from swaptrace.capture.symbols import ranges
 
 __all__ = ["SEE_TRACEFS", "bios", "faults", "owners", "slab_names", "swap_items", "writeouts", "zram_bios"]
 
@@ -64,6 +66,10 @@ def slab_names(root: Root) -> Check:
     alloc, free = root.event("kmem:kmem_cache_alloc"), root.event("kmem:kmem_cache_free")
     if alloc is None or free is None:
         return _absent("slab events", "kmem:kmem_cache_alloc, kmem_cache_free", root, "no frees on zram", State.WARN)
+    on_zram = any(path.startswith("/dev/zram") for path, *_ in parse_swaps(root.read("/proc/swaps") or "\n"))
+    if on_zram and not ranges(["zs_malloc"], root.at("/proc/kallsyms")):  # calls are told apart by their callers
+        what = "kallsyms does not tell where zsmalloc is: no frees on zram without BPF"
+        return Check("slab events", State.WARN, what, "see kallsyms")
     named = [name for name, text in (("alloc", alloc), ("free", free)) if " name;" in text]
     how = f"names in {' and '.join(named)}" if named else "without cache names (before 6.1)"
     return Check("slab events", State.OK, f"kmem_cache_alloc and _free, {how}; callers tell the cache")

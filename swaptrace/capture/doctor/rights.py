@@ -6,12 +6,20 @@ import re
 
 from swaptrace.capture.doctor.root import Check, Root, State
 
-__all__ = ["has_capability", "lockdown", "memlock", "perf", "privileges", "tracefs"]
+__all__ = ["has_capability", "lockdown", "memlock", "perf", "privileges", "snapshot", "tracefs"]
 
-_BITS = {"dac_read_search": 2, "sys_admin": 21, "syslog": 34, "perfmon": 38, "bpf": 39}  # linux/capability.h
+_BITS = {
+    "dac_read_search": 2,
+    "sys_ptrace": 19,
+    "sys_admin": 21,
+    "syslog": 34,
+    "perfmon": 38,
+    "bpf": 39,
+}  # linux/capability.h
 _FOR = {
     "dac_read_search": "tracefs files",
-    "sys_admin": "pfns of pagemap",
+    "sys_ptrace": "pagemap of others",
+    "sys_admin": "pfns and slots of pagemap",
     "syslog": "addresses of kallsyms",
     "perfmon": "perf and BPF",
     "bpf": "BPF",
@@ -34,6 +42,18 @@ def privileges(root: Root) -> Check:
         return Check("privileges", State.OK, "all capabilities that a recorder can use")
     lost = ", ".join(f"CAP_{name.upper()} ({_FOR[name]})" for name in missing)
     return Check("privileges", State.NO if len(missing) == len(_BITS) else State.WARN, f"without {lost}", _SETCAP)
+
+
+def snapshot(root: Root) -> Check:
+    """What lay on swap before a recording: pagemap of every process, which is the owner's or CAP_SYS_PTRACE's to open
+    (PTRACE_MODE_READ), and hides slots without CAP_SYS_ADMIN (fs/proc/task_mmu.c)."""
+    if not has_capability(root, "sys_admin"):
+        what = "what is on swap already is not seen: pagemap hides slots without CAP_SYS_ADMIN"
+        return Check("snapshot", State.NO, what, "sudo")
+    if not has_capability(root, "sys_ptrace"):
+        what = "of own processes only: pagemap of others needs CAP_SYS_PTRACE"
+        return Check("snapshot", State.WARN, what, "sudo")
+    return Check("snapshot", State.OK, "the page tables of all processes can be read")
 
 
 def tracefs(root: Root) -> Check:

@@ -5,6 +5,7 @@ A test gives another root, so every check runs on any machine that can be writte
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import resource
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from swaptrace.model.errors import CapabilityError, SwaptraceError
 
-__all__ = ["Check", "Root", "State", "recorder_problem"]
+__all__ = ["Check", "Root", "State", "recorder_features", "recorder_problem"]
 
 
 class State(StrEnum):
@@ -47,17 +48,44 @@ def recorder_problem(name: str) -> SwaptraceError | None:
     return found.problem()
 
 
-def _nothing_loaded() -> int:
+def recorder_features() -> dict[str, tuple[bool, str]]:
+    """Return which parts of the BPF recorder work here, by name, with the reason where one does not; nothing in a build
+    without that recorder."""
+    try:
+        refusal = importlib.import_module("swaptrace.capture.bpf.refusal")
+    except ModuleNotFoundError:
+        return {}
+    return {each.name: (each.works, each.reason) for each in refusal.features()}
+
+
+def _load_errno() -> int:
     from swaptrace.capture.doctor.bpf_probe import load_errno
 
     return load_errno()
 
 
+def _fentry_errno() -> int:
+    from swaptrace.capture.doctor.bpf_probe import fentry_errno
+
+    return fentry_errno()
+
+
+def _kprobe_errno(kind: int) -> int:
+    from swaptrace.capture.doctor.bpf_probe import kprobe_errno
+
+    return kprobe_errno(kind)
+
+
+def _block_size(path: Path) -> int:
+    return os.statvfs(path).f_bsize
+
+
 @dataclass(frozen=True)
 class Root:
     """A machine: ``path`` stands for its root directory. What files do not tell are fields: the ``machine`` name of
-    uname, the page size, RLIMIT_MEMLOCK in bytes (-1: none), PATH, whether a file may be accessed, the errno of
-    loading an empty BPF program (0: it loads), and the problem of each recorder."""
+    uname, the page size, RLIMIT_MEMLOCK in bytes (-1: none), PATH, whether a file may be accessed, the block size of a
+    file's file system, what the kernel says (errno, 0: yes) to an empty BPF program, to one on the entry of a function
+    and to a kprobe of a PMU, the problem of each recorder, and what of the BPF recorder works."""
 
     path: Path = Path("/")
     machine: str = field(default_factory=platform.machine)
@@ -65,8 +93,12 @@ class Root:
     memlock: int = field(default_factory=lambda: resource.getrlimit(resource.RLIMIT_MEMLOCK)[0])
     search: str = field(default_factory=lambda: os.environ.get("PATH", os.defpath))
     access: Callable[[Path, int], bool] = os.access
-    bpf_errno: Callable[[], int] = _nothing_loaded
+    block_size: Callable[[Path], int] = _block_size
+    bpf_errno: Callable[[], int] = _load_errno
+    fentry_errno: Callable[[], int] = _fentry_errno
+    kprobe_errno: Callable[[int], int] = _kprobe_errno
     problem: Callable[[str], SwaptraceError | None] = recorder_problem
+    features: Callable[[], dict[str, tuple[bool, str]]] = recorder_features
 
     def at(self, name: str) -> Path:
         """Return where the file ``name`` (an absolute path of the machine) is."""
@@ -105,6 +137,11 @@ class Root:
             _, where, kind, options, *_ = line.split()
             found.append((where, kind, options.split(",")))
         return found
+
+    def file_system(self, path: str) -> str:
+        """Return the name of the file system on which the file ``path`` is."""
+        below = [m for m in self.mounts() if path == m[0] or path.startswith(m[0].rstrip("/") + "/")]
+        return max(below, key=lambda mount: len(mount[0]), default=("", "unknown", []))[1]
 
     def program(self, name: str) -> bool:
         """Return whether a program is in PATH."""

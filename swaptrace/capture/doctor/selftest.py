@@ -13,15 +13,14 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from swaptrace.capture.doctor.root import Check, Root, State
 from swaptrace.model.errors import SwaptraceError
 
-__all__ = ["SelfTest", "run_selftest"]
+__all__ = ["SelfTest", "possible_types", "run_selftest"]
 
 _PAGES = 2048
 _LIMIT = 64 << 20
@@ -31,7 +30,8 @@ _ROOM_KIB = 4 * 2 * _PAGES
 @dataclass(frozen=True)
 class SelfTest:
     """What happened: pages that left and came back (``expected_out``, ``expected_in``: the kernel's own pagemap) and
-    how many of them the trace shows, with their slots where pagemap tells them; ``lost`` events; the ``recorder``."""
+    how many of them the trace shows, with their swap types and slots where pagemap tells them; ``lost`` events; the
+    ``recorder``, and its buffer per CPU (``buffer_kib``)."""
 
     check: Check
     recorder: str = ""
@@ -40,6 +40,7 @@ class SelfTest:
     expected_in: int = 0
     seen_in: int = 0
     lost: int = 0
+    buffer_kib: int = 0
 
 
 def run_selftest(root: Root) -> SelfTest:
@@ -122,50 +123,84 @@ def _remove(group: Path) -> None:
 
 
 def _record(folder: Path, group: Path) -> SelfTest:
-    from swaptrace.capture.session import record_live
+    from swaptrace.capture.session import buffer_default_kib, record_live
 
     trace, witness = folder / "self.parquet", folder / "pages"
     storm = Path(__file__).with_name("storm.py")
     command = [sys.executable, "-I", str(storm), str(_PAGES), str(witness), str(group)]
-    meta = record_live(trace, command=command, cgroup=str(group))
+    buffer = buffer_default_kib()
+    meta = record_live(trace, command=command, cgroup=str(group), buffer_kb=buffer)
     if not witness.exists():
         return SelfTest(Check("self-test", State.NO, "the workload failed", "report it, with --debug"))
     pid, *lines = witness.read_text().splitlines()
-    slots = Counter(int(line.split()[1]) for line in lines)
+    places = {(int(kind), int(slot)) for kind, slot in map(str.split, lines)}
+    told = (0, 0) not in places
     expected = len(lines)
-    seen_out, seen_in = _seen(trace, int(pid), slots)
+    seen_out, seen_in = _seen_places(trace, places) if told else _seen_of_task(trace, int(pid))
     result = (
-        f"{seen_out:,} of {expected:,} pages seen going out, {seen_in:,} coming in, {meta.lost_total:,} events lost"
+        f"{seen_out:,} of {expected:,} pages seen going out and {seen_in:,} coming in, "
+        f"{'each at its slot' if told else 'by task'}; {meta.lost_total:,} events lost with --buffer {buffer >> 10}MiB"
     )
     whole = seen_out >= expected and seen_in >= expected and not meta.lost_total and expected
-    advice = "record with a larger --buffer" if meta.lost_total else ""
+    advice = f"raise --buffer above {buffer >> 10}MiB" if meta.lost_total else ""
     check = Check("self-test", State.OK if whole else State.WARN, f"{result} ({meta.recorder})", advice)
-    return SelfTest(check, meta.recorder, expected, seen_out, expected, seen_in, meta.lost_total)
+    return SelfTest(check, meta.recorder, expected, seen_out, expected, seen_in, meta.lost_total, buffer)
 
 
-def _seen(trace: Path, pid: int, slots: Counter[int]) -> tuple[int, int]:
-    """Return how many of the pages in ``slots`` the trace shows going out and coming in.
+def _seen_of_task(trace: Path, pid: int) -> tuple[int, int]:
+    """Return how many rows of the task are swap-outs and swap-ins: all there is where pagemap hides the slots (without
+    CAP_SYS_ADMIN every swap entry reads as type 0, slot 0)."""
+    from swaptrace.model.events import Kind
+    from swaptrace.model.trace import Trace
 
-    By slot where pagemap told the slots (it needs CAP_SYS_ADMIN for that), else by the task. Slots are compared
-    without their swap type: /proc/swaps does not tell holes in the types (capture/swaps.py).
+    out = back = 0
+    for batch in Trace(trace).batches(["kind", "tid"]):
+        own = batch["kind"][batch["tid"] == pid]
+        out += int((own == Kind.SWAP_OUT).sum())
+        back += int((own == Kind.SWAP_IN).sum())
+    return out, back
+
+
+def _seen_places(trace: Path, places: set[tuple[int, int]]) -> tuple[int, int]:
+    """Return how many of ``places``, pairs of the kernel's swap type and a slot, the trace shows going out and coming
+    in.
+
+    Types are compared as far as they can be (:func:`possible_types`): where several are possible, the one that agrees
+    with most of the pages is taken, the same for all pages of a type and for both directions.
     """
     import numpy as np
 
     from swaptrace.model.events import Kind
     from swaptrace.model.trace import Trace
 
-    kinds = (Kind.SWAP_OUT, Kind.SWAP_IN)
-    keys = {kind: [np.empty(0, np.int64)] for kind in kinds}
-    by_task = dict.fromkeys(kinds, 0)
-    for batch in Trace(trace).batches(["kind", "swap_type", "slot", "tid"]):
-        for kind in kinds:
+    opened = Trace(trace)
+    seen: dict[Kind, set[tuple[int, int]]] = {Kind.SWAP_OUT: set(), Kind.SWAP_IN: set()}
+    for batch in opened.batches(["kind", "swap_type", "slot"]):
+        for kind, found in seen.items():
             rows = batch["kind"] == kind
-            keys[kind].append(np.unique(batch["swap_type"][rows].astype(np.int64) << 50 | batch["slot"][rows]))
-            by_task[kind] += int((rows & (batch["tid"] == pid)).sum())
-    if not any(slots):
-        return by_task[Kind.SWAP_OUT], by_task[Kind.SWAP_IN]
-    seen = []
-    for kind in kinds:
-        places = Counter((np.unique(np.concatenate(keys[kind])) & ((1 << 50) - 1)).tolist())
-        seen.append((places & slots).total())
-    return seen[0], seen[1]
+            pairs = np.unique(np.stack([batch["swap_type"][rows].astype(np.int64), batch["slot"][rows]], 1), axis=0)
+            found.update(map(tuple, pairs.tolist()))
+    numbers = [device.swap_type for device in opened.meta.devices]
+    out = back = 0
+    for kernel_type, choices in possible_types({kind for kind, _ in places}, numbers).items():
+        slots = {slot for kind, slot in places if kind == kernel_type}
+        at = [{(choice, slot) for slot in slots} for choice in choices]
+        counts = [(len(each & seen[Kind.SWAP_OUT]), len(each & seen[Kind.SWAP_IN])) for each in at]
+        best = max(counts, key=sum, default=(0, 0))
+        out, back = out + best[0], back + best[1]
+    return out, back
+
+
+def possible_types(seen: Collection[int], numbers: Sequence[int]) -> dict[int, list[int]]:
+    """Return which types of a trace each of the kernel's types in ``seen`` can be; ``numbers`` are all of the trace.
+
+    A trace numbers the lines of /proc/swaps, which are in the order of the types; after a swapoff of a lower type the
+    kernel's numbers have a hole that /proc does not tell (capture/swaps.py), so that its types are higher. The order
+    and the counts still leave one choice for a single area, for type 0, and where pages went to every area.
+
+    >>> possible_types({3}, [0]), possible_types({0}, [0, 1]), possible_types({1}, [0, 1])
+    ({3: [0]}, {0: [0]}, {1: [0, 1]})
+    """
+    ordered, kinds = sorted(numbers), sorted(seen)
+    spare = len(ordered) - len(kinds)
+    return {kind: ordered[rank : min(kind, spare + rank) + 1] for rank, kind in enumerate(kinds)}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from swaptrace.capture.doctor.root import Check, Root, State
 from swaptrace.capture.swaps import parse_swaps
 
 __all__ = [
+    "Areas",
     "cgroup",
-    "only_zram",
+    "kinds",
     "page_size",
     "readahead",
     "swap_areas",
@@ -49,10 +51,19 @@ def swap_areas(root: Root) -> Iterator[Check]:
         yield Check("swap", State.WARN if full else State.OK, what, "it is nearly full: enlarge it" if full else "")
 
 
-def only_zram(root: Root) -> bool:
-    """Return whether every enabled area is a zram device."""
-    areas = parse_swaps(root.read("/proc/swaps") or "\n")
-    return bool(areas) and all(path.startswith("/dev/zram") for path, *_ in areas)
+@dataclass(frozen=True)
+class Areas:
+    """What the enabled swap areas are: ``only_zram``, and whether the kernel stores any page ``compressed`` (zram, or
+    zswap in front)."""
+
+    only_zram: bool = False
+    compressed: bool = False
+
+
+def kinds(root: Root) -> Areas:
+    """Return what the enabled areas are."""
+    zram = [path.startswith("/dev/zram") for path, *_ in parse_swaps(root.read("/proc/swaps") or "\n")]
+    return Areas(bool(zram) and all(zram), any(zram) or _zswap_on(root))
 
 
 def swap_files(root: Root) -> Iterator[Check]:
@@ -60,15 +71,27 @@ def swap_files(root: Root) -> Iterator[Check]:
     for path, kind, _, _ in parse_swaps(root.read("/proc/swaps") or "\n"):
         if kind != "file":
             continue
-        mounts = [(where, system) for where, system, _ in root.mounts() if _below(path, where)]
-        system = max(mounts, key=lambda mount: len(mount[0]), default=("", "unknown"))[1]
+        system = root.file_system(path)
         if system in _MAPPED:
-            yield Check("swap file", State.OK, f"{path} on {system}: slots are found by FIEMAP")
+            yield _mapped(root, path, system)
         elif system.startswith(_NO_SECTORS):
             fix = "a swap partition, zram, or a swap file on ext4 or xfs"
             yield Check("swap file", State.NO, f"{path} on {system}: its slots have no sectors of a disk", fix)
         else:
             yield Check("swap file", State.WARN, f"{path} on {system}: FIEMAP was only checked on ext4 and xfs")
+
+
+def _mapped(root: Root, path: str, system: str) -> Check:
+    """The slots of a file in blocks smaller than a page are those pages of the disk that lie in one extent whole
+    (swap_extents() of capture/fiemap.py has the kernel's rule): fewer than the file has pages."""
+    what = f"{path} on {system}: slots are found by FIEMAP"
+    try:
+        block = root.block_size(root.at(path))
+    except OSError as error:
+        return Check("swap file", State.WARN, f"{what}; block size unknown ({error.strerror})", "sudo")
+    if block < 4096:
+        what += f"; blocks of {_bytes(block)}: slot n is not page n of the file, and scattered pages are no slots"
+    return Check("swap file", State.OK, what)
 
 
 def zram(root: Root) -> Iterator[Check]:
@@ -87,11 +110,15 @@ def zswap(root: Root) -> Check:
     enabled = root.read(f"{folder}/enabled")
     if enabled is None:
         return Check("zswap", State.OK, "not in this kernel")
-    if enabled not in ("Y", "1"):
+    if not _zswap_on(root):
         return Check("zswap", State.OK, "off")
     settings = [f"{name} {root.read(f'{folder}/{name}')}" for name in ("compressor", "max_pool_percent")]
     what = f"on, {', '.join(settings)}: tracepoints show no slot of what it keeps"
     return Check("zswap", State.WARN, what, "BPF shows it; or: echo 0 > /sys/module/zswap/parameters/enabled")
+
+
+def _zswap_on(root: Root) -> bool:
+    return root.read("/sys/module/zswap/parameters/enabled") in ("Y", "1")
 
 
 def readahead(root: Root) -> Check:
@@ -143,13 +170,13 @@ def swap_limits(root: Root) -> Check:
     return Check("swap limit", State.OK, "none on the cgroups of this process")
 
 
-def _below(path: str, where: str) -> bool:
-    return path == where or path.startswith(where.rstrip("/") + "/")
-
-
 def _chosen(text: str | None) -> str | None:
     match = re.search(r"\[(\w+)\]", text or "")
     return match[1] if match else None
+
+
+def _bytes(size: int) -> str:
+    return _kib(size >> 10) if size >= 1024 else f"{size} bytes"
 
 
 def _kib(size: int) -> str:
