@@ -134,8 +134,8 @@ class BpfSource:
             )
         if not info.zero_events and self._base.settings.get("zswap.enabled", "N")[:1] in ("Y", "1"):
             notes.append(
-                "this kernel has no count_memcg_events: a fault that zswap answered without giving up its entry counts as "
-                "a swap-cache hit"
+                "this kernel has no count_memcg_events: a fault that zswap answered without giving up its entry counts "
+                "as a swap-cache hit"
             )
         if info.unpaired_writes:
             notes.append(f"{info.unpaired_writes:,} pages were written that no mm_vmscan_write_folio reported")
