@@ -154,6 +154,7 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({"/proc/self/status": f"CapEff:\t{1 << 21:016x}\n"}, {}, "privileges", State.WARN, "CAP_SYSLOG"),
     ({}, {}, "snapshot", State.OK, "all processes"),
     (ADMIN, {}, "snapshot", State.WARN, "own processes only"),
+    ({"/proc/self/status": f"CapEff:\t{1 << 21 | 1 << 19:016x}\n"}, {}, "snapshot", State.OK, "all processes"),
     ({"/proc/self/status": f"CapEff:\t{1 << 19:016x}\n"}, {}, "snapshot", State.NO, "hides slots"),
     ({}, {}, "tracefs", State.OK, T),
     (NO_TRACEFS, {}, "tracefs", State.NO, "not mounted"),
