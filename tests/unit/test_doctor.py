@@ -154,6 +154,7 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({"/proc/self/status": f"CapEff:\t{1 << 21:016x}\n"}, {}, "privileges", State.WARN, "CAP_SYSLOG"),
     ({}, {}, "snapshot", State.OK, "all processes"),
     (ADMIN, {}, "snapshot", State.WARN, "own processes only"),
+    ({"/proc/self/status": f"CapEff:\t{1 << 21 | 1 << 19:016x}\n"}, {}, "snapshot", State.OK, "all processes"),
     ({"/proc/self/status": f"CapEff:\t{1 << 19:016x}\n"}, {}, "snapshot", State.NO, "hides slots"),
     ({}, {}, "tracefs", State.OK, T),
     (NO_TRACEFS, {}, "tracefs", State.NO, "not mounted"),
@@ -162,7 +163,19 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({f"{T}/instances/.keep": None}, {}, "tracefs", State.NO, "no instances"),
     ({}, {"access": unprivileged}, "tracefs", State.NO, "not writable"),
     (without(T), {}, "tracefs", State.NO, "cannot be read"),
-    ({}, {}, "perf", State.OK, "paranoid is 2"),
+    ({}, {}, "perf", State.OK, "may record tracepoints"),
+    ({"/proc/self/status": f"CapEff:\t{1 << 38:016x}\n"}, {}, "perf", State.OK, "with --buffer 512KiB at most"),
+    (
+        {
+            "/proc/self/status": f"CapEff:\t{1 << 38:016x}\n",
+            "/proc/sys/kernel/perf_event_mlock_kb": "300\n",
+            "/proc/sys/kernel/perf_event_paranoid": "0\n",
+        },
+        {},
+        "perf",
+        State.OK,
+        "--buffer 256KiB",
+    ),
     ({"/usr/bin/perf": None}, {}, "perf", State.WARN, "not installed"),
     ({"/proc/sys/kernel/perf_event_paranoid": None}, {}, "perf", State.NO, "no perf events"),
     ({"/proc/self/status": "CapEff:\t0000000000000000\n"}, {}, "perf", State.NO, "without CAP_PERFMON"),
@@ -215,6 +228,7 @@ CASES: list[tuple[dict[str, str | None], dict[str, Any], str, State, str]] = [
     ({}, {"bpf_errno": lambda: errno.EINVAL}, "BPF", State.NO, "EINVAL"),
     ({}, {}, "BPF recorder", State.OK, "can start"),
     ({}, {"problem": lambda name: CapabilityError("no.", "Why.", "Do.")}, "BPF recorder", State.NO, "no: Why"),
+    ({}, {"bpf_errno": lambda: errno.EPERM}, "BPF recorder", State.NO, "cannot start without BPF"),
     ({}, FEATURES, "slot frees", State.OK, "fentry_entries_free"),
     ({}, NO_FEATURES, "slot frees", State.WARN, "kprobe: No such file"),
     ({}, FEATURES, "contents", State.OK, "ksyms"),
@@ -409,8 +423,8 @@ def test_the_text_ends_with_the_reason(tmp_path: Path) -> None:
     checks = examine(machine(tmp_path, NO_TRACEFS, **NO_BPF))
     found = tiers(checks)
     lines = list(_text("x", checks, found, *can_record(checks, found)))
-    assert [line for line in lines if "unknown" in line] == [
-        "events        no    unknown without tracefs: writeouts, bios, faults, owners, memcg events, slab events"
+    assert [line for line in lines if "unknown" in line or line.startswith("events")] == [
+        "events        no    unknown without tracefs: writeouts, bios, faults, owners, memcg events, slab"
     ]
     *_, t0, _, _, _, _, last = lines
     assert t0 == "T0            no    tracepoints: lacks tracefs"

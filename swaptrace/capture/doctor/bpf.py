@@ -47,6 +47,10 @@ def bpf_loads(root: Root) -> Check:
 
 def bpf_recorder(root: Root) -> Iterator[Check]:
     """What the BPF recorder itself says: whether it can start, and which of its parts work."""
+    for needed in (libbpf(root), btf(root), bpf_loads(root)):
+        if needed.state is State.NO:
+            yield Check("BPF recorder", State.NO, f"cannot start without {needed.name}", f"see {needed.name}")
+            return
     problem = root.problem("bpf")
     if problem is not None:
         what = problem.what.rstrip(".") + (f": {problem.why.rstrip('.')}" if problem.why else "")

@@ -16,6 +16,7 @@ _BITS = {
     "perfmon": 38,
     "bpf": 39,
 }  # linux/capability.h
+_IPC_LOCK = {"ipc_lock": 14}  # only for large buffers of perf
 _FOR = {
     "dac_read_search": "tracefs files",
     "sys_ptrace": "pagemap of others",
@@ -31,8 +32,9 @@ def has_capability(root: Root, name: str) -> bool:
     """Return whether the effective set has a capability; SYS_ADMIN stands for BPF and PERFMON (split off in 5.8)."""
     match = re.search(r"^CapEff:\s*([0-9a-f]+)", root.read("/proc/self/status") or "", re.M)
     bits = int(match[1], 16) if match else 0
+    numbers = _BITS | _IPC_LOCK
     wanted = [name, "sys_admin"] if name in ("bpf", "perfmon") else [name]
-    return any(bits >> _BITS[each] & 1 for each in wanted)
+    return any(bits >> numbers[each] & 1 for each in wanted)
 
 
 def privileges(root: Root) -> Check:
@@ -87,13 +89,22 @@ def perf(root: Root) -> Check:
     if level is None:
         return Check("perf", State.NO, "this kernel has no perf events", "a kernel with CONFIG_PERF_EVENTS")
     if has_capability(root, "perfmon") or int(level) < 0:
-        return Check("perf", State.OK, f"perf_event_paranoid is {level}; this process may record tracepoints")
+        what = f"perf_event_paranoid is {level}; this process may record tracepoints"
+        if int(level) >= 0 and not has_capability(root, "ipc_lock"):  # perf_mmap() of kernel/events/core.c
+            what += f", with --buffer {_perf_buffer(root)}KiB at most (CAP_IPC_LOCK)"
+        return Check("perf", State.OK, what)
     return Check(
         "perf",
         State.NO,
         f"perf_event_paranoid is {level}: no tracepoints without CAP_PERFMON",
         "sudo, or: sysctl kernel.perf_event_paranoid=-1; still open: perf record -e major-faults -c 1 -d of own tasks",
     )
+
+
+def _perf_buffer(root: Root) -> int:
+    """Return the largest buffer of perf in KiB per CPU that needs no CAP_IPC_LOCK: a power of two, and a page more."""
+    limit = int(root.read("/proc/sys/kernel/perf_event_mlock_kb") or 516) - root.page_size // 1024
+    return 1 << max(limit, 1).bit_length() - 1
 
 
 def lockdown(root: Root) -> Check:

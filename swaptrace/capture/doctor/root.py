@@ -5,7 +5,6 @@ A test gives another root, so every check runs on any machine that can be writte
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import resource
@@ -49,13 +48,10 @@ def recorder_problem(name: str) -> SwaptraceError | None:
 
 
 def recorder_features() -> dict[str, tuple[bool, str]]:
-    """Return which parts of the BPF recorder work here, by name, with the reason where one does not; nothing in a build
-    without that recorder."""
-    try:
-        refusal = importlib.import_module("swaptrace.capture.bpf.refusal")
-    except ModuleNotFoundError:
-        return {}
-    return {each.name: (each.works, each.reason) for each in refusal.features()}
+    """Return which parts of the BPF recorder work here, by name, and how, or the reason where one does not."""
+    from swaptrace.capture.bpf.refusal import features
+
+    return {each.name: (each.works, each.reason) for each in features()}
 
 
 def _load_errno() -> int:

@@ -132,7 +132,7 @@ def _bad(checks: Sequence[Check], *names: str) -> list[Check]:
 
 
 def _tier(name: str, what: str, against: Sequence[Check], sees: Collection[Capability]) -> Tier:
-    reasons = [check for check in against if check.fix != events.SEE_TRACEFS] or against  # not what follows from others
+    reasons = [check for check in against if not check.fix.startswith("see ")] or against  # no consequences
     lacks = tuple(dict.fromkeys(check.name for check in reasons))
     why = "; ".join(dict.fromkeys(f"{check.name}: {check.what}" for check in reasons))
     return Tier(name, what, not against, tuple(each for each in Capability if each in sees), lacks, why)
