@@ -7,6 +7,7 @@ after the other while the machine runs, so each row has its own time.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swaptrace.capture.pagemap import anonymous_areas, swap_entries
+from swaptrace.capture.swap_types import possible_types
 from swaptrace.model.meta import SwapDevice
 
 if TYPE_CHECKING:
@@ -80,9 +82,12 @@ def take(when: str, devices: Sequence[SwapDevice], proc: Path = Path("/proc")) -
             f"snapshot at {when}: {unsearched} pages of very large mappings were not searched (no PAGEMAP_SCAN)"
         )
     seen = sorted({int(number) for page in pages for number in np.unique(page["kind"])})
-    types = _known_types(seen, devices)
-    if seen and not types:
-        notes.append(f"snapshot at {when}: an area of a lower type was disabled before; its slots have no swap type")
+    types = _known_types(seen, devices, proc)
+    if unknown := [kind for kind in seen if kind not in types]:
+        notes.append(
+            f"snapshot at {when}: which area has the kernel's swap type {', '.join(map(str, unknown))} cannot be told: "
+            "an area of a lower type may have been disabled before; these slots have no swap type"
+        )
     lookup = np.full(_MAX_TYPES, 255, np.uint8)
     lookup[list(types)] = list(types.values())
     lengths = [len(page["slot"]) for page in pages]
@@ -105,11 +110,16 @@ def take(when: str, devices: Sequence[SwapDevice], proc: Path = Path("/proc")) -
     return Snapshot(table, processes, not notes, tuple(notes))
 
 
-def _known_types(seen: Sequence[int], devices: Sequence[SwapDevice]) -> dict[int, int]:
-    """Return the types of a trace, which number the lines of /proc/swaps (capture/swaps.py), by the kernel's.
+def _known_types(seen: Sequence[int], devices: Sequence[SwapDevice], proc: Path) -> dict[int, int]:
+    """Return the types of a trace by those of the kernel, as far as they can be told (capture/swap_types.py).
 
-    They differ after a swapoff of a lower type. Then every area must have a page for the types to be told.
+    Pages are in areas that /proc/swaps says are in use only.
     """
-    if not seen or max(seen) < len(devices):
-        return {number: number for number in seen}
-    return {number: rank for rank, number in enumerate(sorted(seen))} if len(seen) == len(devices) else {}
+    numbers = [device.swap_type for device in devices]
+    with contextlib.suppress(OSError, ValueError):
+        lines = (proc / "swaps").read_text().splitlines()[1:]
+        used = [int(line.split()[-2]) > 0 for line in lines]
+        if len(used) == len(numbers):
+            numbers = [number for number, some in zip(numbers, used, strict=True) if some]
+    choices = possible_types(seen, numbers)
+    return {kind: found[0] for kind, found in choices.items() if len(found) == 1}

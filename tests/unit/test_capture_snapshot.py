@@ -81,6 +81,17 @@ def test_the_types_follow_the_lines_of_proc_swaps(tmp_path: Path) -> None:
     assert "no swap type" in found.notes[0]
 
 
+@pytest.mark.parametrize(("used", "seen"), [((0, 8), 1), ((8, 0), 0), ((8, 8), 255)])
+def test_areas_without_pages_tell_the_type(tmp_path: Path, used: tuple[int, int], seen: int) -> None:
+    """The kernel's type 1 is the second line, or the first one after a swapoff: that which is in use."""
+    process(tmp_path, 9, {5: entry(1, 4)})
+    lines = [f"/dev/area{i} partition 1020 {pages} -2" for i, pages in enumerate(used)]
+    (tmp_path / "swaps").write_text("\n".join(["Filename Type Size Used Priority", *lines]))
+    found = take("start", [ZRAM, FILE], tmp_path)
+    assert found.pages["swap_type"].to_pylist() == [seen]
+    assert found.complete is (seen != 255)
+
+
 def test_what_cannot_be_read_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process(tmp_path, 9, {5: entry(0, 0), 6: entry(0, 0)})  # without CAP_SYS_ADMIN the kernel hides the slots
     process(tmp_path, 10, {})

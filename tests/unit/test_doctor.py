@@ -15,9 +15,10 @@ import pytest
 from swaptrace.capture.doctor.bpf_probe import fentry_errno, kprobe_errno, load_errno
 from swaptrace.capture.doctor.disk import NEEDED, write_speed
 from swaptrace.capture.doctor.root import Check, Root, State, recorder_problem
-from swaptrace.capture.doctor.selftest import _parent, _seen_places, possible_types, run_selftest
+from swaptrace.capture.doctor.selftest import _parent, _seen_places, run_selftest
 from swaptrace.capture.doctor.swap import kinds
 from swaptrace.capture.doctor.table import CHECKS, can_record, examine, tiers
+from swaptrace.capture.swap_types import possible_types
 from swaptrace.cli.doctor import _text
 from swaptrace.model.errors import CapabilityError
 from swaptrace.model.events import Kind

@@ -13,14 +13,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from swaptrace.capture.doctor.root import Check, Root, State
+from swaptrace.capture.swap_types import possible_types
 from swaptrace.model.errors import SwaptraceError
 
-__all__ = ["SelfTest", "possible_types", "run_selftest"]
+__all__ = ["SelfTest", "run_selftest"]
 
 _PAGES = 2048
 _LIMIT = 64 << 20
@@ -189,18 +190,3 @@ def _seen_places(trace: Path, places: set[tuple[int, int]]) -> tuple[int, int]:
         best = max(counts, key=sum, default=(0, 0))
         out, back = out + best[0], back + best[1]
     return out, back
-
-
-def possible_types(seen: Collection[int], numbers: Sequence[int]) -> dict[int, list[int]]:
-    """Return which types of a trace each of the kernel's types in ``seen`` can be; ``numbers`` are all of the trace.
-
-    A trace numbers the lines of /proc/swaps, which are in the order of the types; after a swapoff of a lower type the
-    kernel's numbers have a hole that /proc does not tell (capture/swaps.py), so that its types are higher. The order
-    and the counts still leave one choice for a single area, for type 0, and where pages went to every area.
-
-    >>> possible_types({3}, [0]), possible_types({0}, [0, 1]), possible_types({1}, [0, 1])
-    ({3: [0]}, {0: [0]}, {1: [0, 1]})
-    """
-    ordered, kinds = sorted(numbers), sorted(seen)
-    spare = len(ordered) - len(kinds)
-    return {kind: ordered[rank : min(kind, spare + rank) + 1] for rank, kind in enumerate(kinds)}
