@@ -20,7 +20,7 @@ from swaptrace.ingest.parquet import ParquetRows
 from swaptrace.ingest.raw import Findings, RawChunk, RawKind, empty
 from swaptrace.ingest.reconstruct import Reconstruction
 from swaptrace.ingest.rows import Rows
-from swaptrace.ingest.sources import AnySource, open_sources
+from swaptrace.ingest.sources import AnySource, joined, open_sources
 from swaptrace.ingest.text_input import TextInput
 from swaptrace.model.errors import InputError, UsageError, closest
 from swaptrace.model.events import Cause, Kind
@@ -150,11 +150,11 @@ def _from_events(
     guessed = () if any(d.dev for d in devices) or not head else infer_devices(*head)
     head.clear()
     known, inferred = _settle(devices, guessed)
-    findings = source.findings
+    rebuilt = Findings()
     built = Reconstruction(
         SlotMap(known, header.swap_changes if known == header.devices else ()),
         header.vmstat_before,
-        findings,
+        rebuilt,
         faults=RawKind.FAULT in kinds,
         majors=RawKind.FAULT not in kinds and RawKind.MAJOR_FAULT in kinds,
         inferred=inferred,
@@ -176,6 +176,7 @@ def _from_events(
             if progress is not None:
                 progress(source.done, source.size)
         put(built.finish())
+        findings = joined([source.findings, rebuilt])  # now that all is read
         _require(int(counts[list(_SWAP)].sum()), source.name, findings)
         if not source.bios_only:
             _explain(findings, known, inferred, kinds, header)

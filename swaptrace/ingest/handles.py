@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.ingest.grouping import grouped
 from swaptrace.ingest.last_known import LastKnown
 from swaptrace.ingest.latest import Latest
 from swaptrace.ingest.raw import RawChunk, RawKind
@@ -121,9 +122,8 @@ def _stores(
 def _next(events: RawChunk, index: Array) -> NDArray[np.int64]:
     """Return the index of the next event of the same handle after each of ``index``; the number of events: none."""
     both = np.flatnonzero((events.kind == RawKind.HANDLE_ALLOC) | (events.kind == RawKind.HANDLE_FREE))
-    handle = events.value[both]
-    order = np.argsort(handle, kind="stable")
+    order, same = grouped(events.value[both])
     following = np.full(len(events), len(events), np.int64)
-    same = handle[order[1:]] == handle[order[:-1]]
-    following[both[order[:-1][same]]] = both[order[1:][same]]
+    later = np.flatnonzero(same)
+    following[both[order[later - 1]]] = both[order[later]]
     return following[index]

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.ingest.grouping import grouped
+
 __all__ = ["LastKnown"]
 
 Array = NDArray[Any]
@@ -31,26 +33,32 @@ class LastKnown:
         nothing. Changes of one key have distinct positions.
         """
         held, count = len(self._key), len(key)
-        known = np.concatenate([self._key, key.astype(np.uint64), asked.astype(np.uint64)])
-        unique, code = np.unique(known, return_inverse=True)
-        # Per key: what it stood for before the chunk (position -1), then changes and questions by their positions; a
-        # question comes before the change of its own position.
-        place = np.concatenate([np.full(held, -1, np.int64), 2 * at + 1, 2 * asked_at]).astype(np.int64)
-        order = np.lexsort((place, code))
+        keys = np.concatenate([self._key, key.astype(np.uint64), asked.astype(np.uint64)])
+        # Per key: what it stood for before the chunk, then changes and questions by their positions; a question comes
+        # before the change of its own position.
+        place = np.concatenate([np.zeros(held, np.int64), 2 * at + 2, 2 * asked_at + 1])
+        shift = max(1, len(keys).bit_length())
+        packed = place.astype(np.int64) << shift
+        packed |= np.arange(len(keys))
+        packed.sort()
+        in_time = packed & ((1 << shift) - 1)
+        order, same = grouped(keys[in_time])
+        order = in_time[order]
+        rank = np.arange(len(order))
         is_change = order < held + count
-        latest = np.maximum.accumulate(np.where(is_change, np.arange(len(order)), -1))
-        same = (latest >= 0) & (code[order[np.maximum(latest, 0)]] == code[order])
-        question = np.flatnonzero(~is_change & same)
+        latest = np.maximum.accumulate((rank + 1) * is_change) - 1  # the change before, of this key or of another
+        known = latest >= np.maximum.accumulate(rank * ~same)
+        question = np.flatnonzero(~is_change & known)
         mine = order[question] - held - count
         source = order[latest[question]]
         firsts = np.concatenate([self._first, first]).astype(np.int64)
         seconds = np.concatenate([self._second, second]).astype(np.int64)
         out_first, out_second = np.full(len(asked), -1, np.int64), np.full(len(asked), -1, np.int64)
         out_first[mine], out_second[mine] = firsts[source], seconds[source]
-        last = np.full(len(unique), -1, np.int64)
-        changes = order[is_change]
-        last[code[changes]] = changes  # in order: the last one stays
-        live = np.flatnonzero((last >= 0) & (firsts[np.maximum(last, 0)] >= 0)) if len(firsts) else last[:0]
-        self._key, self._first, self._second = unique[live], firsts[last[live]], seconds[last[live]]
+        ends = np.ones(len(order), np.bool_)
+        np.logical_not(same[1:], out=ends[:-1])
+        last = order[latest[np.flatnonzero(ends & known)]]
+        live = last[firsts[last] >= 0]
+        self._key, self._first, self._second = keys[live], firsts[live], seconds[live]
         known_first = out_first >= 0
         return np.where(known_first, out_first, -1), np.where(known_first, out_second, -1)

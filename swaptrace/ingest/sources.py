@@ -22,7 +22,7 @@ from swaptrace.ingest.text_source import TextSource
 from swaptrace.ingest.trace_dat import TraceDat
 from swaptrace.model.errors import UsageError
 
-__all__ = ["AnySource", "open_sources"]
+__all__ = ["AnySource", "joined", "open_sources"]
 
 _TEXTS: dict[str, type[TextSource]] = {
     "perf-script": PerfScript,
@@ -64,7 +64,7 @@ class AnySource:
         """What all sources learned together."""
         if len(self.sources) == 1:
             return self.sources[0].findings
-        return _sum([source.findings for source in self.sources])
+        return joined([source.findings for source in self.sources])
 
     @property
     def size(self) -> int:
@@ -77,7 +77,8 @@ class AnySource:
         return sum(source.done for source in self.sources)
 
 
-def _sum(parts: list[Findings]) -> Findings:
+def joined(parts: Sequence[Findings]) -> Findings:
+    """Return what all ``parts`` hold together, as a copy."""
     whole = Findings()
     for part in parts:
         for name, count in part.lost.items():
