@@ -18,8 +18,8 @@ FAULT_END forgets the current fault.
   there was one, that one was a ``writeback``.
 * WRITE_FOLIO: the pending bio is its bio if it is at most PAIR_NS old and no out item came after it: a row ``swap_out``
   (cause reclaim) with backend disk and the bio's device, slot and size. Otherwise the pending bio was a ``writeback``
-  and this row has no slot: backend zero or zswap if the out item since the task's previous WRITE_FOLIO says so, else
-  unknown. Pending bio, out item and zswpwb are forgotten.
+  and this row has no slot: backend zero or zswap, and as many pages, as the out item since the task's previous
+  WRITE_FOLIO says, else unknown, and one page. Pending bio, out item and zswpwb are forgotten.
 * A pending bio that no WRITE_FOLIO follows within PAIR_NS, or before the task exits or the recording ends, was a
   ``writeback``.
 * BIO_READ, and MEMCG_EVENT swpin_zero or zswpin (an *access* of ``count`` pages, without slot): a row ``swap_in``. It
@@ -231,7 +231,9 @@ class Reconstruction:
         item = find.latest_out_item[outs]
         some = np.flatnonzero(item > earlier)
         item = item[some]
-        rows.fill(at[some], backend=_STORED.take(find.item[item]), memcg=e.extra[find.order[item]])
+        said = find.order[item]
+        size = np.clip(e.count[said], 1, MAX_FOLIO_PAGES)
+        rows.fill(at[some], backend=_STORED.take(find.item[item]), memcg=e.extra[said], pages=size)
         if bool((va >= 0).any()):
             rows.fill(at, va=va, owner_tgid=owner, conf=np.where(va >= 0, Confidence.VA, 0))
             self.seen["owners"] += int((va >= 0).sum())

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 ZRAM = Path("/sys/class/zram-control")
 ZSWAP = Path("/sys/module/zswap/parameters/enabled")
+THP = Path("/sys/kernel/mm/transparent_hugepage")
 TRACEFS = Path("/sys/kernel/tracing")
 CGROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 LIMIT = 64 << 20
@@ -208,6 +210,24 @@ def zswap(machine: None) -> Iterator[None]:
     finally:
         ZSWAP.write_text(before[0])
         limit.write_text(before[1])
+
+
+@contextmanager
+def only_folios_of(kib: int) -> Iterator[None]:
+    """Let anonymous memory that asks for huge pages have folios of one size only."""
+    sizes = sorted(THP.glob("hugepages-*kB/enabled"))
+    if not any(size.parent.name == f"hugepages-{kib}kB" for size in sizes):
+        pytest.skip(f"live: this kernel has no folios of {kib} KiB (multi-size THP, Linux 6.8)")
+    switches = [THP / "enabled", *sizes]
+    before = [switch.read_text().split("[")[1].split("]")[0] for switch in switches]
+    try:
+        (THP / "enabled").write_text("madvise")
+        for size in sizes:
+            size.write_text("madvise" if size.parent.name == f"hugepages-{kib}kB" else "never")
+        yield
+    finally:
+        for switch, setting in zip(switches, before, strict=True):
+            switch.write_text(setting)
 
 
 @pytest.fixture

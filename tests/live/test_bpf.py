@@ -28,6 +28,7 @@ from swaptrace.ingest.bpf.records import RECORD, RECORDS
 from swaptrace.model.events import COLUMNS, Backend, Cause, Kind
 from swaptrace.model.meta import Capability, Sight, SwapDevice
 from swaptrace.model.trace import Trace
+from tests.live.conftest import only_folios_of
 from tests.oracle.siphash import siphash24
 
 pytestmark = pytest.mark.live
@@ -308,14 +309,17 @@ def test_zswap(swap_file: Path, zswap: None, limited: Path, tmp_path: Path) -> N
     assert trace.meta.sight(Capability.FREE) is not Sight.ABSENT
 
 
-def test_huge_pages(zram: Path, limited: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kib", [64, 2048])
+def test_huge_pages(zram: Path, limited: Path, tmp_path: Path, kib: int) -> None:
     witness = tmp_path / "witness"
-    trace, rows = recorded(tmp_path, limited, work(witness, "huge", device=zram), "--salt", "none")
+    with only_folios_of(kib):
+        trace, rows = recorded(tmp_path, limited, work(witness, "huge", device=zram), "--salt", "none")
     assert_counts(trace, rows)
     assert_pages(rows, witness, zram)
     out = rows["kind"] == Kind.SWAP_OUT
-    assert (rows["order"][out] > 0).any()
     large = np.flatnonzero(out & (rows["order"] > 0))
+    assert set(rows["order"][large].tolist()) == {(kib // 4).bit_length() - 1}
+    assert len(large) > PAGES // 4
     heads = large[rows["sub"][large] == 0]
     for head in heads[:32].tolist():  # the pages of a folio are neighbours in the trace, with one time
         pages = 1 << int(rows["order"][head])

@@ -24,7 +24,7 @@ from swaptrace.model.errors import CapabilityError
 from swaptrace.model.events import Backend, Kind
 from swaptrace.model.meta import Capability, Sight
 from swaptrace.model.trace import Trace
-from tests.live.conftest import sh, zram_device
+from tests.live.conftest import only_folios_of, sh, zram_device
 
 pytestmark = pytest.mark.live
 WORKLOAD = Path(__file__).parent / "workload.py"
@@ -248,10 +248,14 @@ def test_readahead_is_told_from_the_read_of_the_fault(swap_file: Path, limited: 
     assert found.filter(pl.col("cause") == "readahead")["len"].sum() > 100
 
 
-def test_huge_pages(zram: Path, limited: Path, tmp_path: Path) -> None:
-    trace = recorded(tmp_path / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", mode="huge"))
+@pytest.mark.parametrize("kib", [64, 2048])
+def test_huge_pages(zram: Path, limited: Path, tmp_path: Path, kib: int) -> None:
+    with only_folios_of(kib):
+        trace = recorded(tmp_path / "t.parquet", "--cgroup", limited, *work(tmp_path / "witness", mode="huge"))
     rows = assert_counts(trace)
-    assert (rows["order"] > 0).any()
+    orders = rows["order"][rows["kind"] == Kind.SWAP_OUT]
+    assert set(orders.tolist()) - {0} == {(kib // 4).bit_length() - 1}
+    assert (orders > 0).sum() > PAGES // 4
 
 
 def test_fragmented_swap_file_on_a_partition(swap_file: Path, limited: Path, tmp_path: Path) -> None:

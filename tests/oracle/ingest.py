@@ -23,6 +23,7 @@ class Task:
     first_alloc: int | None = None  # pfn
     pending: tuple[int, Event, Row] | None = None  # (place in the output, bio, its row if it is a writeback)
     item: tuple[str, int] | None = None  # (name, memcg)
+    item_pages: int = 1
     announced: bool = False
     memcg: int = 0
     handles: list[int] = field(default_factory=list)  # allocated since the pending bio, and still held
@@ -99,6 +100,7 @@ def step(
             return
         if name in ("pswpout", "swpout_zero", "zswpout"):
             task.item = (name, e["extra"])
+            task.item_pages = min(max(e["count"], 1), 512)
         if name == "zswpwb":
             task.announced = True
         if name in ("swpin_zero", "zswpin"):
@@ -192,6 +194,7 @@ def swap_out(state: State, task: Task, e: Event, base: Row, devices: Sequence[De
     pages = 1
     item_is_newer = task.item is not None and len(task.item) == 2
     if task.item is not None:
+        pages = task.item_pages
         row["memcg"] = task.item[1]
         row["backend"] = {"swpout_zero": "zero", "zswpout": "zswap"}.get(task.item[0], "unknown")
     if task.pending is not None and not item_is_newer:

@@ -46,7 +46,9 @@ event = st.one_of(
     ),
 )
 write = st.just({"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80, "count": 8})
-item = st.sampled_from([3, 6, 8, 9]).map(lambda n: {"kind": RawKind.MEMCG_EVENT, "value": n, "count": 1, "extra": n})
+item = st.tuples(st.sampled_from([3, 6, 8, 9]), st.sampled_from([1, 1, 4, 16])).map(
+    lambda t: {"kind": RawKind.MEMCG_EVENT, "value": t[0], "count": t[1], "extra": t[0]}
+)
 out = st.just({"kind": RawKind.WRITE_FOLIO, "value": 1})
 handle = st.tuples(
     st.sampled_from([RawKind.HANDLE_ALLOC, RawKind.HANDLE_ALLOC, RawKind.HANDLE_FREE]), st.integers(1, 3)

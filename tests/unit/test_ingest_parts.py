@@ -94,7 +94,7 @@ def test_a_writeback_between_the_reclaimers_own_events() -> None:
     events.ts[:] = [1, 2, 3, 4]
     events.kind[:] = [RawKind.MEMCG_EVENT, RawKind.BIO_WRITE, RawKind.MEMCG_EVENT, RawKind.WRITE_FOLIO]
     events.value[:] = [4, 80, 3, 7]
-    events.count[:], events.dev[:] = 8, DEV
+    events.count[:], events.dev[:] = [1, 8, 1, 0], DEV
     vmstat = dict.fromkeys(["pgpgin", "pgpgout", "pswpin", "zswpout", "zswpwb"], 0)
     built = Reconstruction(SlotMap([SwapDevice(0, DEV)]), vmstat, Findings(), faults=False)
     rows = built.feed(events).join(built.finish())
