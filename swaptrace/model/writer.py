@@ -110,17 +110,16 @@ class TraceWriter:
             return pa.nulls(rows, trace_schema().field(column.name).type)
         values = np.ascontiguousarray(values, column.dtype)
         present = self._present(column, values, mask)
-        missing = None if present is None else ~present
+        kind = trace_schema().field(column.name).type
         if column.text:
             self._digest.update_text(column.name, values, words, present)
-            return pa.DictionaryArray.from_arrays(
-                pa.array(values, pa.int32(), mask=missing), pa.array(words, pa.string())
-            )
+            codes = _primitive(values, pa.int32(), present)
+            return pa.DictionaryArray.from_arrays(codes, pa.array(words, pa.string()))
         self._digest.update(column.name, values, present)
         if column.names is not None:
-            codes = pa.array(values.view(np.int8), pa.int8(), mask=missing)
+            codes = _primitive(values.view(np.int8), pa.int8(), present)
             return pa.DictionaryArray.from_arrays(codes, _NAMES[column.name])
-        return pa.array(values, trace_schema().field(column.name).type, mask=missing)
+        return _primitive(values, kind, present)
 
     @staticmethod
     def _present(column: Column, values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -178,3 +177,12 @@ class TraceWriter:
     ) -> None:
         if self._temporary.exists():  # finish() renamed it away
             self.abandon()
+
+
+def _primitive(values: NDArray[Any], kind: pa.DataType, present: NDArray[np.bool_] | None) -> pa.Array:
+    """Return an Arrow array on the memory of ``values``: pyarrow.array would copy them to put nulls in."""
+    rows = len(values)
+    if pa.types.is_boolean(kind):
+        values = np.packbits(values, bitorder="little")
+    valid = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    return pa.Array.from_buffers(kind, rows, [valid, pa.py_buffer(values)])
