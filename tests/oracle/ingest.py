@@ -120,7 +120,8 @@ def step(
             if task.fault is not None and task.accessed and task.first_alloc is not None:
                 state.owners.pop(task.first_alloc, None)
             known = state.pages.get((place["dev"], place["swap_type"], place["slot"]))
-            sure = exact and any(d["zram"] for d in devices if d["swap_type"] == place["swap_type"])
+            area = area_of(e, devices)
+            sure = exact and area is not None and bool(area["zram"])
             row = access(state, task, faults, known, sure, pages_of(e))
             row = {**base, **row, "backend": "disk", "memcg": task.memcg}
             here += folio(row, pages_of(e))
@@ -226,7 +227,8 @@ def pages_of(bio: Event) -> int:
     return pages if bio["count"] % 8 == 0 and 0 < pages <= 512 and pages & (pages - 1) == 0 else 0
 
 
-def locate(bio: Event, devices: Sequence[Device]) -> Row | None:
+def area_of(bio: Event, devices: Sequence[Device]) -> Device | None:
+    """The swap area that a bio is in, at its time."""
     size = bio["count"] // 8 if bio["kind"] == RawKind.BIO_DISCARD else pages_of(bio)
     for device in devices:
         relative = bio["value"] - device["start"]
@@ -235,10 +237,16 @@ def locate(bio: Event, devices: Sequence[Device]) -> Row | None:
             continue
         if bio["dev"] != device["dev"] or relative % 8 or slot < 1 or slot + size > device["pages"]:
             continue
-        if not 0 < size <= (4096 if bio["kind"] == RawKind.BIO_DISCARD else 512):
-            return None
-        return {"dev": device["dev"], "swap_type": device["swap_type"], "slot": slot}
+        return device if 0 < size <= (4096 if bio["kind"] == RawKind.BIO_DISCARD else 512) else None
     return None
+
+
+def locate(bio: Event, devices: Sequence[Device]) -> Row | None:
+    device = area_of(bio, devices)
+    if device is None:
+        return None
+    slot = (bio["value"] - device["start"]) // 8
+    return {"dev": device["dev"], "swap_type": device["swap_type"], "slot": slot}
 
 
 def folio(row: Row, pages: int) -> list[Row]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from swaptrace.ingest.devices import SlotMap
@@ -134,6 +134,17 @@ def test_major_faults_equal_the_oracle(stream: list[tuple[dict[str, int], int, i
 
 @settings(max_examples=200, deadline=None)
 @given(streams, st.lists(st.integers(0, 40), max_size=4), st.integers(0, 40), st.integers(0, 40))
+@example(  # a read of the second area of the same type
+    stream=[
+        ({"kind": RawKind.BIO_WRITE, "dev": 7 << 20, "value": 80, "count": 8}, 1000, 1),
+        ({"kind": RawKind.WRITE_FOLIO, "value": 1}, 1000, 1),
+        ({"kind": RawKind.FAULT, "value": 16093 * 16, "count": 0}, 1, 1),
+        ({"kind": RawKind.BIO_READ, "dev": 7 << 20, "value": 8, "count": 8}, 1000, 1),
+    ],
+    cuts=[],
+    off=0,
+    on=0,
+)
 def test_swapon_and_swapoff_equal_the_oracle(
     stream: list[tuple[dict[str, int], int, int]], cuts: list[int], off: int, on: int
 ) -> None:
