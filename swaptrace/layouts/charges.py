@@ -1,14 +1,17 @@
 """How walks of one page become walks of a folio, the rule that all layouts share; and how pages are charged by class.
 
 Rule. A folio walks its table once, at its first page; a further page touches one more line where its entry begins a
-new table line (every 8th page).
+new table line (every 8th page). An op that also walks a map of the device below the swap slot (``ops.device_walk``: a
+flash device's own map, the table of zram) is charged one walk and one line for it, folios as above.
 
-Ops of one class cost the same. A layout packs what its prices depend on into one small code per op, the op itself in
-the lowest :data:`OP_BITS` bits; the ops of each code are counted, and only codes are priced.
+Ops of one class cost the same. What all layouts look at is packed into one code per op: the op, its backing, whether
+it begins an object, whether it walks the device's map; a layout adds bits of its own. The ops of each code are counted,
+and only codes are priced.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,43 +21,83 @@ from numpy.typing import NDArray
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import Ops
 
-__all__ = ["OP_BITS", "Classes", "classes_of"]
+__all__ = ["Classes", "classes_of"]
 
-OP_BITS = 3
+Ints = NDArray[np.int64]
+_BACKING, _NEW, _DEVICE, _OWN = 3, 7, 8, 9  # first bit of each part
+_BITS = 16
 _ENTRIES_PER_LINE = 8  # 8-byte table entries
 _HEAD, _LINE, _REST = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a batch: code, place of its pages in a folio, and how many ops are of it."""
+    """The classes of a batch: their code, place of their pages in a folio, and how many ops are of each."""
 
-    code: NDArray[np.int64]
-    place: NDArray[np.int64]
-    pages: NDArray[np.int64]
+    code: Ints
+    place: Ints
+    pages: Ints
 
     @property
-    def op(self) -> NDArray[np.int64]:
+    def op(self) -> Ints:
         """The op of each class."""
-        return self.code & ((1 << OP_BITS) - 1)
+        return self.code & 7
 
     @property
-    def heads(self) -> NDArray[np.int64]:
+    def backing(self) -> Ints:
+        """The backing of each class."""
+        return (self.code >> _BACKING) & 15
+
+    @property
+    def new(self) -> Ints:
+        """1 where the op begins an object."""
+        return (self.code >> _NEW) & 1
+
+    def own(self, widths: Iterable[int]) -> list[Ints]:
+        """Return the layout's own parts of the code, in the order in which they were given."""
+        parts, bit = [], _OWN
+        for width in widths:
+            parts.append((self.code >> bit) & ((1 << width) - 1))
+            bit += width
+        return parts
+
+    @property
+    def heads(self) -> Ints:
         """How many ops of each class are the first page of a folio, or a page of its own."""
         return np.where(self.place == _HEAD, self.pages, 0)
 
     def charge(self, ledger: Ledger, walks: NDArray[Any], lines: NDArray[Any]) -> None:
         """Charge each class ``walks`` and ``lines`` per op, as if it were a page of its own, with folios folded."""
+        device = (self.code >> _DEVICE) & 1
         head = self.place == _HEAD
-        ledger.walk(self.op, np.where(head, walks, 0), np.where(head, lines, self.place == _LINE), self.pages)
+        ledger.walk(
+            self.op,
+            self.backing,
+            np.where(head, walks + device, 0),
+            np.where(head, lines + device, (self.place == _LINE) * (1 + device)),
+            self.pages,
+        )
 
 
-def classes_of(ops: Ops, code: NDArray[np.uint16], bits: int) -> Classes:
-    """Count the classes of a batch; ``code`` is below ``2**bits``."""
+def classes_of(ops: Ops, own: Iterable[tuple[NDArray[Any], int]] = ()) -> Classes:
+    """Count the classes of a batch; ``own`` are values per op that the layout's prices depend on, and their widths.
+
+    All widths together are at most 7 bits.
+    """
+    code = ops.op.astype(np.uint16)
+    parts = [(ops.backing, _BACKING), (ops.new, _NEW)]
+    if ops.device_walk is not None:
+        parts.append((ops.device_walk, _DEVICE))
+    bit = _OWN
+    for values, width in own:
+        parts.append((values, bit))
+        bit += width
+    for values, at in parts:
+        code |= values.astype(np.uint16) << np.uint16(at)
     if ops.sub.any():
         places = np.where(ops.sub == 0, _HEAD, np.where(ops.sub % _ENTRIES_PER_LINE == 0, _LINE, _REST))
-        pages = np.bincount(code + (places << bits))
+        pages = np.bincount(code + (places << _BITS))
     else:
         pages = np.bincount(code)
     found = np.flatnonzero(pages)
-    return Classes(found & ((1 << bits) - 1), found >> bits, pages[found])
+    return Classes(found & ((1 << _BITS) - 1), found >> _BITS, pages[found])

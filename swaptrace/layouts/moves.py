@@ -37,7 +37,7 @@ def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts
     writes, placement = ops.writes, ops.placement
     if writes is None or placement is None or placement.buffered is None:
         return
-    shared = ops.block is not ops.handle  # a dedup stage: the index entry moves, once for all sharers
+    shared = ops.shared  # the index entry moves, once for all sharers
     entry = writes.at if shared else space.entries_of(ops, writes.block, writes.at)
     if len(writes.at) == 0:
         return

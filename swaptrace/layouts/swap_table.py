@@ -5,7 +5,8 @@ pages hold slots, too. It keeps the slot until its end.
 
 Walks per page (a folio of several pages walks once, its further pages touch a table line every 8 pages):
 writeout of a new object 3 (allocate, one ``swap_duplicate`` at unmap, remove from the swap cache), of an object that
-kept its slot 2 (duplicate, remove), read 4 (look up, add, put, delete), swap-cache hit 2 (look up, put), free 1.
+kept its slot 2 (duplicate, remove), read 4 (look up, add, put, delete), swap-cache hit 2 (look up, put), free 1;
+writeback from a compressed pool 2 (add to and delete from the swap cache), a further page table entry or one less 1.
 Before phase IV the swap_cgroup and zeromap arrays are walked as well: +2 at the writeout of a new object (+1, the
 zeromap, at a rewrite) and +2 at a read.
 
@@ -31,7 +32,7 @@ from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.entries import new_entries
 from swaptrace.kernels.marks import Marks
 from swaptrace.kernels.order import indices
-from swaptrace.layouts.charges import OP_BITS, classes_of
+from swaptrace.layouts.charges import classes_of
 from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
@@ -102,6 +103,7 @@ class SwapTable(Layout):
         arrays = phase.zeromap  # p1 to p3 walk the two arrays besides the table
         walks[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [2 + arrays, 4 + 2 * arrays, 1, 2]
         walks[1, Op.OUT] = 3 + 2 * arrays
+        walks[:, [Op.WRITEBACK, Op.DUP, Op.PUT]] = [2, 1, 1]
         lines = np.zeros((2, len(Op)), np.int64)
         base = 2 + phase.swap_map
         lines[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [
@@ -111,6 +113,7 @@ class SwapTable(Layout):
             base,
         ]
         lines[1, Op.OUT] = base + phase.memcg + phase.zeromap
+        lines[:, [Op.WRITEBACK, Op.DUP, Op.PUT]] = base
         self._walks, self._lines = walks, lines
 
     def start(self, space: Space, ledger: Ledger) -> None:
@@ -137,10 +140,8 @@ class SwapTable(Layout):
         ledger.hold("slots.physical", ops.lives)
         ledger.hold(METADATA, self._used, self._phase.used_cluster)
         self._hold_idle(ops)
-        code = ops.op | (ops.new.view(np.uint8) << np.uint8(OP_BITS))
-        classes = classes_of(ops, code, OP_BITS + 1)
-        new = classes.code >> OP_BITS
-        classes.charge(ledger, self._walks[new, classes.op], self._lines[new, classes.op])
+        classes = classes_of(ops)
+        classes.charge(ledger, self._walks[classes.new, classes.op], self._lines[classes.new, classes.op])
 
     def _hold_idle(self, ops: Ops) -> None:
         """Count slots whose page is elsewhere: zero, same-filled, shared, or waiting in a buffer."""

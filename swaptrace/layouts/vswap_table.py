@@ -6,7 +6,9 @@ cluster (cluster pool, cluster, table entry), P one to a physical cluster.
 Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout: 4 S (allocate, duplicate at unmap, release
 and set the backing, remove), + 1 P where a physical slot is taken (allocation and reverse map are one walk). Read:
 5 S (look up, add, backing flag, put, free), + 1 S to resolve the backing unless the page is zero, + 1 P for the
-device. Swap-cache hit: 2 S. Free: 1 S, + 1 P where a physical slot is given back. Moves: layouts/moves.py.
+device. Swap-cache hit: 2 S. Free: 1 S, + 1 P where a physical slot is given back. Writeback from a compressed pool: 2 S
+(release and set the backing), + 1 P for the slot. A further page table entry or one less: 1 S. Memory that acts as a
+swap device counts as the device. Moves: layouts/moves.py.
 
 Distinct dependent cache lines per page: d nodes, 1 cluster header, 1 table entry; 1 of the virtual table unless the
 page is zero or the swap cache answers; 1 of the memcg table where the entry is allocated, read or freed; 2 for P.
@@ -21,9 +23,12 @@ docs/kernel-facts.md.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from swaptrace.layouts.charges import OP_BITS, classes_of
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.moves import MoveCosts, charge_moves
 from swaptrace.layouts.virtual_space import VirtualSpace
 from swaptrace.model.component import Layout, Space
@@ -35,8 +40,6 @@ __all__ = ["VswapTable"]
 _CLUSTER_BYTES = 80 + 4096 + 4096 + 1024 + 9
 _PHYSICAL_HEADER = 48
 _ENTRY = 8
-# Bits of a class: what the prices depend on besides the op.
-_BACKING, _NEW, _TOOK, _GAVE, _LEVELS, _BITS = OP_BITS, OP_BITS + 3, OP_BITS + 4, OP_BITS + 5, OP_BITS + 6, OP_BITS + 9
 
 
 class VswapTable(Layout):
@@ -74,13 +77,14 @@ class VswapTable(Layout):
         self._space = VirtualSpace()
         walks = np.zeros((len(Op), len(Backing)), np.int64)
         walks[Op.OUT], walks[Op.HIT], walks[Op.FREE] = 4, 2, 1
-        walks[Op.IN], walks[Op.IN, Backing.ZERO], walks[Op.IN, Backing.DISK] = 6, 5, 7
+        walks[Op.WRITEBACK], walks[Op.DUP], walks[Op.PUT] = 2, 1, 1
+        walks[Op.IN], walks[Op.IN, Backing.ZERO], walks[Op.IN, [Backing.DISK, Backing.RAM]] = 6, 5, 7
         lines = np.zeros((len(Op), len(Backing)), np.int64)
         lines[:] = 3
         lines[:, Backing.ZERO] = 2
-        lines[Op.HIT] = 2
+        lines[[Op.HIT, Op.DUP, Op.PUT]] = 2
         lines[[Op.IN, Op.FREE]] += 1
-        lines[Op.IN, Backing.DISK] += 2
+        lines[Op.IN, [Backing.DISK, Backing.RAM]] += 2
         self._walks, self._lines = walks, lines
 
     def start(self, space: Space, ledger: Ledger) -> None:
@@ -97,20 +101,17 @@ class VswapTable(Layout):
         ledger, space, placement = self._ledger, self._space, ops.placement
         ledger.hold(VIRTUAL, ops.lives)
         ledger.hold(METADATA, space.change, _CLUSTER_BYTES)
-        code = ops.op.astype(np.uint16)
-        code |= ops.backing.astype(np.uint16) << np.uint16(_BACKING)
-        code |= ops.new.astype(np.uint16) << np.uint16(_NEW)
-        code |= space.levels.astype(np.uint16) << np.uint16(_LEVELS)
+        own: list[tuple[NDArray[Any], int]] = [(space.levels, 3)]
         if placement is not None:
             ledger.hold("slots.physical", placement.slots)
             ledger.hold(METADATA, placement.clusters, 8 * placement.cluster_slots)
-            code |= (placement.took & (ops.backing == Backing.DISK)).astype(np.uint16) << np.uint16(_TOOK)
-            code |= placement.gave.astype(np.uint16) << np.uint16(_GAVE)
-        classes = classes_of(ops, code, _BITS)
-        op, backing = classes.op, (classes.code >> _BACKING) & 7
-        new, took, gave = ((classes.code >> bit) & 1 for bit in (_NEW, _TOOK, _GAVE))
+            on_device = (ops.backing == Backing.DISK) | (ops.backing == Backing.RAM)
+            own += [(placement.took & on_device, 1), (placement.gave, 1)]
+        classes = classes_of(ops, own)
+        op, backing = classes.op, classes.backing
+        levels, took, gave = classes.own((3, 1, 1))
         walks = self._walks[op, backing] + took + gave
-        lines = self._lines[op, backing] + (classes.code >> _LEVELS) + new + 2 * (took | gave)
+        lines = self._lines[op, backing] + levels + classes.new + 2 * (took | gave)
         classes.charge(ledger, walks, lines)
         # a walk's fixed lines: the cluster header; per page the virtual table's line, 8-byte entries
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=1, descriptor_bytes=_ENTRY))

@@ -8,7 +8,9 @@ reclaim's end, and 2 V for zero, shared or buffered content (prepare, associate)
 allocate, resolve the sector); + 2 P where a physical slot is taken (allocate, set its reverse map). The allocation
 of the entry itself uses the CPU's cluster and walks nothing. Read: 10 V (tryget 2, look up, prepare, add, memcg id,
 zeromap, free, free_folio, put), + 1 V for data in a buffer, + 2 V and 1 P for data on the device. Swap-cache hit: 5 V
-(tryget 2, look up, free, put). Free: 1 V, + 1 P where a physical slot is given back. Moves: layouts/moves.py.
+(tryget 2, look up, free, put). Free: 1 V, + 1 P where a physical slot is given back. Writeback from a compressed
+pool: 3 V (look up, allocate, resolve the sector), + 2 P for the slot. A further page table entry or one less: 1 V.
+Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
 
 Per-CPU lookup cache (``mru=1``, patch 22/22): it holds the cluster of the CPU's latest asking walk, and is dropped
 when that cluster becomes empty. All V ask it except tryget's first and put, at reads and swap-cache hits, which go to
@@ -30,7 +32,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.layouts.charges import OP_BITS, Classes, classes_of
+from swaptrace.layouts.charges import Classes, classes_of
 from swaptrace.layouts.moves import MoveCosts, charge_moves
 from swaptrace.layouts.mru import LookupCache
 from swaptrace.layouts.virtual_space import VirtualSpace
@@ -42,9 +44,7 @@ __all__ = ["VswapV6"]
 
 _DESCRIPTOR = 24
 _CLUSTER_BYTES = {"published": 512 * 24 + 512 // 8, "real": 112 + 512 * 24 + 72 + 72 + 9}
-# Bits of a class: what the prices depend on besides the op.
-_BACKING, _NEW, _STRADDLES, _CACHED = OP_BITS, OP_BITS + 3, OP_BITS + 4, OP_BITS + 5
-_TOOK, _GAVE, _LEVELS, _BITS = OP_BITS + 6, OP_BITS + 7, OP_BITS + 8, OP_BITS + 11
+_OWN = (3, 1, 1, 1, 1)  # bits of a class: levels, straddles, cached, took, gave
 # By position in the cluster: its descriptor lies in two cache lines.
 _STRADDLING = _DESCRIPTOR * np.arange(512) % 64 > 64 - _DESCRIPTOR
 
@@ -108,9 +108,11 @@ class VswapV6(Layout):
         walks = np.zeros((len(Op), len(Backing)), np.int64)
         walks[Op.OUT], walks[Op.OUT, Backing.DISK] = 5, 6
         walks[Op.IN], walks[Op.IN, Backing.BUFFER], walks[Op.IN, Backing.DISK] = 10, 11, 12
-        walks[Op.HIT], walks[Op.FREE] = 5, 1
+        walks[Op.IN, Backing.ZSWAP], walks[Op.IN, Backing.RAM] = 11, 12
+        walks[Op.OUT, Backing.RAM] = 6
+        walks[Op.HIT], walks[Op.FREE], walks[Op.WRITEBACK], walks[Op.DUP], walks[Op.PUT] = 5, 1, 3, 1, 1
         self._walks = walks
-        self._bypass = np.array([0, 2, 0, 2, 0])  # by op: walks that never ask the lookup cache
+        self._bypass = np.array([0, 2, 0, 2, 0, 0, 0])  # by op: walks that never ask the lookup cache
 
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
@@ -127,29 +129,21 @@ class VswapV6(Layout):
         ledger, space, placement = self._ledger, self._space, ops.placement
         ledger.hold(VIRTUAL, ops.lives)
         ledger.hold(METADATA, space.change, self._cluster_bytes)
-        code = ops.op.astype(np.uint16)
-        for bit, what in (
-            (_BACKING, ops.backing),
-            (_NEW, ops.new),
-            (_STRADDLES, _STRADDLING[ops.entry & 511]),
-            (_LEVELS, space.levels),
-        ):
-            code |= what.astype(np.uint16) << np.uint16(bit)
-        if self._cache is not None:
-            code |= self._cache.hits(ops).astype(np.uint16) << np.uint16(_CACHED)
+        none = np.zeros(len(ops), np.bool_)
+        hits = none if self._cache is None else self._cache.hits(ops)
+        took = gave = none
         if placement is not None:
             ledger.hold("slots.physical", placement.slots)
             ledger.hold(METADATA, placement.clusters, 8 * placement.cluster_slots)
-            code |= placement.took.astype(np.uint16) << np.uint16(_TOOK)
-            code |= placement.gave.astype(np.uint16) << np.uint16(_GAVE)
-        self._charge(classes_of(ops, code, _BITS), placement is not None)
+            took, gave = placement.took, placement.gave
+        own = zip((space.levels, _STRADDLING[ops.entry & 511], hits, took, gave), _OWN, strict=True)
+        self._charge(classes_of(ops, own), placement is not None)
         charge_moves(ledger, ops, space, MoveCosts(fixed_lines=2, descriptor_bytes=_DESCRIPTOR))
 
     def _charge(self, classes: Classes, placed: bool) -> None:
         """Price the classes of a batch; ``placed`` says whether a stage hands out physical slots."""
-        ledger, code, op = self._ledger, classes.code, classes.op
-        backing, level = (code >> _BACKING) & 7, (code >> _LEVELS) & 7
-        new, straddles, cached, took, gave = ((code >> bit) & 1 for bit in (_NEW, _STRADDLES, _CACHED, _TOOK, _GAVE))
+        ledger, op, backing, new = self._ledger, classes.op, classes.backing, classes.new
+        level, straddles, cached, took, gave = classes.own(_OWN)
         walks, bypass = self._walks[op, backing], self._bypass[op]
         if self._cache is not None:
             heads = classes.heads
@@ -158,7 +152,7 @@ class VswapV6(Layout):
             ledger.count("indirection.mru_hits", asked - int(heads[cached == 0].sum()))
         lines = np.where((cached == 1) & (bypass == 0), 0, level) + 3 + straddles + ((new == 1) | (op == Op.FREE))
         if placed:
-            on_disk = backing == Backing.DISK
+            on_disk = (backing == Backing.DISK) | (backing == Backing.RAM)
             written, on_device = (took == 1) & on_disk, (op == Op.IN) & on_disk
             walks = walks + 2 * written + gave + on_device
             lines += 2 * (written | (gave == 1) | on_device)

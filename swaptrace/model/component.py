@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, ClassVar, Protocol
 
 from swaptrace.model.errors import UsageError, closest
@@ -17,6 +18,7 @@ __all__ = [
     "Component",
     "Layout",
     "Param",
+    "Role",
     "Space",
     "Stage",
     "bytes_param",
@@ -139,24 +141,38 @@ class Component(Protocol):
     references: ClassVar[tuple[str, ...]] = ()
 
 
+class Role(IntEnum):
+    """Where in a path a stage stands."""
+
+    CONTENT = 0  # decides what becomes of the content of a page; may reshape the stream of ops
+    PLACEMENT = 1  # puts pages on the swap device; after the layout gave out its entries; a path has one
+    DEVICE = 2  # what the device does with the pages written to it
+
+
 class Stage(Component, Protocol):
     """One thing that happens to page content on its way down.
 
     ``feed`` gets every op of the trace once, in time order, cut anywhere; it annotates the batch in place (see
-    :class:`swaptrace.model.ops.Ops`) and may put exact counts and gauges into the ledger.
+    :class:`swaptrace.model.ops.Ops`) and may put exact counts and gauges into the ledger. It returns the batch, or,
+    if its role is content, another in its place: without ops that never become swap, or with ops that it causes.
     """
 
+    role: ClassVar[Role] = Role.CONTENT
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay; ``above`` is the stage before this one in the path, started already."""
 
-    def feed(self, ops: Ops) -> None:
-        """Handle one batch."""
+    def feed(self, ops: Ops) -> Ops:
+        """Handle one batch; return what the stages below see of it."""
 
     def finish(self) -> None:
         """End the replay: add what is known only now. Most stages have nothing left to add."""
         return
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield the figures that only this stage has: names of the metric table and their values."""
+        yield from ()
 
 
 class Layout(Component, Protocol):
@@ -170,7 +186,7 @@ class Layout(Component, Protocol):
         """Begin a replay."""
 
     def enter(self, ops: Ops) -> None:
-        """Before the stages: give each new object its swap entry (``ops.entry``)."""
+        """Before pages are placed: give each new object its swap entry (``ops.entry``)."""
 
     def feed(self, ops: Ops) -> None:
         """After the stages: charge lookups, cache lines and metadata by op and backing."""

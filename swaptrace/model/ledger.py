@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.model.ops import Op
+from swaptrace.model.ops import Backing, Op
 
 __all__ = ["METADATA", "VIRTUAL", "Gauge", "Ledger", "PageStream"]
 
@@ -74,9 +74,9 @@ class Ledger:
     last_ts: int = 0
 
     def __post_init__(self) -> None:
-        self._walks = np.zeros(len(Op) * _WIDTH * _WIDTH, np.int64)
+        self._walks = np.zeros(len(Op) * len(Backing) * _WIDTH * _WIDTH, np.int64)
         self._ts: Ints = np.empty(0, np.int64)
-        self._held: dict[str, list[tuple[NDArray[Any], int]]] = {}
+        self._held: dict[str, list[tuple[NDArray[Any], int, Ints]]] = {}
         self._begun = False
 
     def begin(self, ts: Ints) -> None:
@@ -85,6 +85,10 @@ class Ledger:
             self.first_ts, self._begun = int(ts[0]), True
         self._ts = ts
         self.last_ts = int(ts[-1])
+
+    def stream(self, ts: Ints) -> None:
+        """Go on with another stream of ops in the place of this batch's, at the times ``ts``: a stage reshaped it."""
+        self._ts = ts
 
     def count(self, name: str, number: int) -> None:
         """Add ``number`` to the count ``name``."""
@@ -101,21 +105,23 @@ class Ledger:
     def hold(self, gauge: str, change: NDArray[Any], unit: int = 1) -> None:
         """Change ``gauge`` by ``unit * change[i]`` at op i of this batch, unit > 0; several calls add up.
 
+        One gauge is held in one stream only: that which the stages have made of the batch by then.
+
         An array that several gauges are given is looked at once; small types are fastest.
         """
-        self._held.setdefault(gauge, []).append((change, unit))
+        self._held.setdefault(gauge, []).append((change, unit, self._ts))
 
-    def walk(self, op: Ints, walks: NDArray[Any], lines: NDArray[Any], pages: Ints) -> None:
-        """Charge ``pages[i]`` ops of the code ``op[i]`` table walks and distinct dependent lines (below 64)."""
-        np.add.at(self._walks, (op * _WIDTH + walks) * _WIDTH + lines, pages)
+    def walk(self, op: Ints, backing: Ints, walks: NDArray[Any], lines: NDArray[Any], pages: Ints) -> None:
+        """Charge ``pages[i]`` ops of the code ``op[i]`` and its backing table walks and distinct lines (below 64)."""
+        np.add.at(self._walks, ((op * len(Backing) + backing) * _WIDTH + walks) * _WIDTH + lines, pages)
 
     def end(self) -> None:
         """Finish the batch: settle the gauges."""
         tracks: dict[int, _Track] = {}
         for parts in self._held.values():
-            for change, _ in parts:
+            for change, _, ts in parts:
                 if id(change) not in tracks:
-                    tracks[id(change)] = _track(change, self._ts, self.first_ts)
+                    tracks[id(change)] = _track(change, ts, self.first_ts)
         virtual = self._settle(VIRTUAL, tracks, None) if VIRTUAL in self._held else None
         for name in self._held:
             if name != VIRTUAL:
@@ -125,7 +131,7 @@ class Ledger:
     def _settle(self, name: str, tracks: dict[int, _Track], virtual: _Level | None) -> _Level:
         """Apply the changes of one gauge; return its levels in this batch."""
         gauge = self.gauges.setdefault(name, Gauge())
-        parts = [(tracks[id(change)], unit) for change, unit in self._held[name]]
+        parts = [(tracks[id(change)], unit) for change, unit, _ in self._held[name]]
         gauge.moment += sum(unit * track.moment for track, unit in parts)
         level = _Level(
             *(_summed(parts) if len(parts) > 1 else (parts[0][0].at, parts[0][0].sum, parts[0][1])), gauge.now
@@ -143,9 +149,9 @@ class Ledger:
         """Nanoseconds between the first and the last op."""
         return self.last_ts - self.first_ts
 
-    def walks_by_op(self) -> NDArray[np.int64]:
-        """Return the histogram ``[op, walks, lines] -> pages`` as an int64 array."""
-        return self._walks.reshape(len(Op), _WIDTH, _WIDTH)
+    def walked(self) -> NDArray[np.int64]:
+        """Return the histogram ``[op, backing, walks, lines] -> pages`` as an int64 array."""
+        return self._walks.reshape(len(Op), len(Backing), _WIDTH, _WIDTH)
 
 
 @dataclass(frozen=True, slots=True)

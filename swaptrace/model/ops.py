@@ -31,7 +31,9 @@ class Op(IntEnum):
     IN = 1  # its content is read back
     FREE = 2  # its end
     HIT = 3  # a fault that the swap cache answers: nothing is read
-    WRITEBACK = 4  # as recorded only: zswap writes it to the device
+    WRITEBACK = 4  # its content leaves the compressed pool for the device
+    DUP = 5  # one more page table entry comes to share its swap entry
+    PUT = 6  # one of several page table entries gives its swap entry up
 
 
 class Backing(IntEnum):
@@ -44,6 +46,8 @@ class Backing(IntEnum):
     BUFFER = 4
     DISK = 5
     CACHE = 6
+    ZSWAP = 7  # the compressed pool
+    RAM = 8  # a swap device that lives in memory (zram)
 
 
 @dataclass
@@ -113,6 +117,8 @@ class Ops:
     entry: Ints | None = None
     writes: DeviceWrites | None = None
     placement: Placement | None = None
+    device_walk: Bools | None = None  # ops that also walk a map of the device, below the swap slot
+    pooled: NDArray[np.integer[Any]] | None = None  # change of the number of objects in a compressed pool
 
     def __post_init__(self) -> None:
         self.backing = (self.op == Op.HIT).view(np.uint8) * np.uint8(Backing.CACHE)
@@ -127,6 +133,11 @@ class Ops:
 
     def __len__(self) -> int:
         return len(self.op)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several objects may have one block: a dedup stage has renamed them."""
+        return self.block is not self.handle
 
     def again(self) -> Ops:
         """Return the same ops without any annotation, for another policy."""

@@ -16,22 +16,23 @@ from swaptrace.stages.ftl import Ftl
 from swaptrace.stages.slots import Slots
 from swaptrace.stages.zero import Zero
 
-__all__ = ["LAYOUTS", "NAMED", "PLACEMENTS", "STAGES", "Named"]
+__all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (SwapTable, VswapV6, VswapTable, Recorded)}
-# In path order: a stage that a user adds goes to its place here.
+# In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
 STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
-# A path has one stage that places pages on the device; adding another replaces it.
-PLACEMENTS = frozenset({"device", "slots", "flash"})
 
 
 @dataclass(frozen=True)
 class Named:
-    """A named policy: a layout, its path, and one line that says which question it answers."""
+    """A named policy: its layout and path, each with the parameters that differ from the defaults, and one line that
+    says which question it answers. ``references`` are those of the idea itself, besides those of its parts.
+    """
 
     layout: str
     path: tuple[str, ...]
     summary: str
+    references: tuple[str, ...] = ()
 
 
 _IN_PLACE = ("zero", "slots", "ftl")

@@ -54,6 +54,7 @@ class Policy:
     summary: str
     layout: Part[Layout]
     path: tuple[Part[Stage], ...]
+    references: tuple[str, ...] = ()  # those of the idea itself
 
     @property
     def parts(self) -> tuple[Part[Any], ...]:
@@ -88,7 +89,7 @@ class Policy:
             state_per_slot=self.layout.kind.state_per_slot,
             lookups=self.layout.kind.lookups,
             assumptions=_unique(a for part in self.parts for a in part.kind.assumptions),
-            references=_unique(r for part in self.parts for r in part.kind.references),
+            references=_unique((*self.references, *(r for part in self.parts for r in part.kind.references))),
             requires=self.requires,
             params=tuple(
                 ParamInfo(part.kind.name, p.name, p.unit, p.default, part.texts[p.name], p.doc)

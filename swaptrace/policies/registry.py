@@ -8,11 +8,12 @@ replaces the one there.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from swaptrace.model.component import Stage
+from swaptrace.model.component import Role, Stage
 from swaptrace.model.errors import UsageError, closest
-from swaptrace.policies.catalogue import LAYOUTS, NAMED, PLACEMENTS, STAGES
+from swaptrace.policies.catalogue import LAYOUTS, NAMED, STAGES
 from swaptrace.policies.info import PolicyInfo
 from swaptrace.policies.policy import Part, Policy
 
@@ -36,7 +37,7 @@ def resolve(spec: str) -> Policy:
     for stage, params in rest:
         if stage in seen:
             raise UsageError(f"{spec}: stage {stage!r} is given twice.", "", "Give its parameters once.")
-        placing = sorted(PLACEMENTS & {stage, *seen})
+        placing = sorted(name for name in {stage, *seen} if name in STAGES and _places(name))
         if len(placing) > 1:
             raise UsageError(
                 f"{spec}: {' and '.join(placing)} at once.", "Both place pages on the device.", "Choose one of them."
@@ -74,8 +75,10 @@ def _base(name: str) -> Policy:
     if name in NAMED:
         named = NAMED[name]
         layout, path, summary = named.layout, named.path, named.summary
+        references = named.references
     elif name in LAYOUTS:
         layout, path, summary = name, _DEFAULT_PATH.get(name, ("zero", "slots", "ftl")), LAYOUTS[name].summary
+        references = ()
     elif name in STAGES:
         raise UsageError(
             f"{name!r} is a stage, not a policy.",
@@ -84,7 +87,19 @@ def _base(name: str) -> Policy:
         )
     else:
         raise UsageError(f"unknown policy {name!r}.", closest(name, {**NAMED, **LAYOUTS}), _LIST)
-    return Policy(name, summary, Part(LAYOUTS[layout]), tuple(Part(STAGES[stage]) for stage in path))
+    kind, given = _token(layout, layout)
+    stages = (_token(text, text) for text in path)
+    return Policy(
+        name,
+        summary,
+        Part(LAYOUTS[kind], tuple(given.items())),
+        tuple(Part(STAGES[stage], tuple(params.items())) for stage, params in stages),
+        references,
+    )
+
+
+def _places(stage: str) -> bool:
+    return STAGES[stage].role is Role.PLACEMENT
 
 
 def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
@@ -110,7 +125,7 @@ def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
             )
         part = parts[owners[0]]
         parts[owners[0]] = Part(part.kind, (*part.given, (key, text)))
-    return Policy(policy.name, policy.summary, parts[0], tuple(parts[1:]))
+    return replace(policy, layout=parts[0], path=tuple(parts[1:]))
 
 
 def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) -> Policy:
@@ -147,22 +162,24 @@ def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) ->
         index = names.index(stage)
         path[index] = Part(kind, (*path[index].given, *given.items()))
     else:
-        if stage in PLACEMENTS:
-            path = [part for part in path if part.kind.name not in PLACEMENTS]
-        order = list(STAGES)
+        if _places(stage):
+            path = [part for part in path if not _places(part.kind.name)]
+        order = sorted(STAGES, key=lambda name: STAGES[name].role)
         index = sum(order.index(part.kind.name) < order.index(stage) for part in path)
         path.insert(index, Part(kind, tuple(given.items())))
-    return Policy(policy.name, policy.summary, policy.layout, tuple(path))
+    return replace(policy, path=tuple(path))
 
 
 def _named(policy: Policy, spec: str) -> Policy:
     """Name the policy as the user wrote it, with the summary of the named policy that it is, if it is one."""
-    path = tuple(part.kind.name for part in policy.path)
-    for named in NAMED.values():
-        if (named.layout, named.path) == (policy.layout.kind.name, path):
-            return Policy(spec, named.summary, policy.layout, policy.path)
+    for name in NAMED:
+        named = _base(name)
+        if named.spec == policy.spec:
+            return replace(policy, name=spec, summary=named.summary, references=named.references)
+    if any(name == spec.partition(":")[0].partition("+")[0] for name in NAMED) and "+" not in spec:
+        return replace(policy, name=spec)  # a named policy with other parameters
     summary = "; ".join(part.kind.summary for part in policy.parts)
-    return Policy(spec, summary, policy.layout, policy.path)
+    return replace(policy, name=spec, summary=summary, references=())
 
 
 def _refuse_idle_parameters(policy: Policy, spec: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from swaptrace import __version__
 from swaptrace.kernels.loop import engine_name
-from swaptrace.model.component import Layout, Space, Stage
+from swaptrace.model.component import Layout, Role, Space, Stage
 from swaptrace.model.cost import CostModel
 from swaptrace.model.errors import CapabilityError, InputError, UsageError, closest
 from swaptrace.model.ledger import Ledger
@@ -53,6 +53,8 @@ class Run:
         """Build layout and stages and begin."""
         self.layout = self.policy.layout.build()
         self.stages = [part.build() for part in self.policy.path]
+        self._content = [stage for stage in self.stages if stage.role is Role.CONTENT]
+        self._placing = [stage for stage in self.stages if stage.role is not Role.CONTENT]
         self.layout.start(space, self.ledger)
         above: Stage | None = None
         for stage in self.stages:
@@ -60,12 +62,17 @@ class Run:
             above = stage
 
     def feed(self, ops: Ops) -> None:
-        """Run one batch through the layout's entry, the stages, and the layout's charges."""
+        """Run one batch through the content stages, the layout's entry, the placing stages, the layout's charges."""
         self.ledger.begin(ops.ts)
-        self.layout.enter(ops)
-        for stage in self.stages:
-            stage.feed(ops)
-        self.layout.feed(ops)
+        for stage in self._content:
+            if len(ops) and (below := stage.feed(ops)) is not ops:
+                ops = below
+                self.ledger.stream(ops.ts)
+        if len(ops):
+            self.layout.enter(ops)
+            for stage in self._placing:
+                stage.feed(ops)
+            self.layout.feed(ops)
         self.ledger.end()
 
     def finish(self) -> None:
@@ -181,7 +188,7 @@ def _report(
             params={f"{part.kind.name}.{k}": v for part in policy.parts for k, v in part.texts.items()},
         ),
         cost=CostUsed(cost.preset, cost.sha256),
-        metrics=figures(run.ledger, counts, cost, path),
+        metrics=figures(run.ledger, counts, cost, run.stages),
         options={"free_inference": free_inference},
         warnings=tuple(_warnings(trace, objects)),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.model.component import Stage
 from swaptrace.model.cost import CostModel
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
 from swaptrace.model.metrics import METRICS
@@ -28,7 +29,7 @@ _CERTAIN_PREFIXES = (
 _Values = Iterator[tuple[str, float, float | None, float | None]]
 
 
-def figures(ledger: Ledger, counts: ObjectCounts, cost: CostModel, stages: tuple[str, ...]) -> dict[str, Figure]:
+def figures(ledger: Ledger, counts: ObjectCounts, cost: CostModel, stages: Sequence[Stage]) -> dict[str, Figure]:
     """Return the figures that this policy has, in the order of the metric table."""
     found = {name: (value, low, high) for name, value, low, high in _all(ledger, counts, cost, stages)}
     inferred = counts.inferred_frees > 0
@@ -43,7 +44,7 @@ def figures(ledger: Ledger, counts: ObjectCounts, cost: CostModel, stages: tuple
     }
 
 
-def _all(ledger: Ledger, counts: ObjectCounts, cost: CostModel, stages: tuple[str, ...]) -> _Values:
+def _all(ledger: Ledger, counts: ObjectCounts, cost: CostModel, stages: Sequence[Stage]) -> _Values:
     for name, value in (
         ("events", counts.events),
         ("objects", counts.objects),
@@ -57,11 +58,13 @@ def _all(ledger: Ledger, counts: ObjectCounts, cost: CostModel, stages: tuple[st
     ):
         yield f"trace.{name}", value, None, None
     events = counts.writeouts + counts.reads + counts.frees
-    walks = ledger.walks_by_op()
+    walks = ledger.walked().sum(axis=1)
     if METADATA in ledger.gauges:
         yield from _indirection(ledger, walks, events, cost)
     yield from _device(ledger, counts)
-    yield from _stages(ledger, stages)
+    for stage in stages:
+        for name, number in stage.figures():
+            yield name, number, None, None
 
 
 def _indirection(ledger: Ledger, walks: NDArray[np.int64], events: int, cost: CostModel) -> _Values:
@@ -70,11 +73,12 @@ def _indirection(ledger: Ledger, walks: NDArray[np.int64], events: int, cost: Co
     lines = int((walks.sum(axis=(0, 1)) @ width).sum())
     moves = {name: ledger.counts[f"indirection.lookups.{name}"] for name in ("writeback", "gc")}
     lookups = int(by_op.sum()) + sum(moves.values())
+    moves["writeback"] += int(by_op[Op.WRITEBACK])
     lines += sum(ledger.counts[f"indirection.cachelines.{name}"] for name in moves)
     yield "indirection.lookups", lookups, None, None
-    yield "indirection.lookups.swap_out", int(by_op[Op.OUT]), None, None
+    yield "indirection.lookups.swap_out", int(by_op[Op.OUT] + by_op[Op.DUP]), None, None
     yield "indirection.lookups.swap_in", int(by_op[Op.IN] + by_op[Op.HIT]), None, None
-    yield "indirection.lookups.free", int(by_op[Op.FREE]), None, None
+    yield "indirection.lookups.free", int(by_op[Op.FREE] + by_op[Op.PUT]), None, None
     for name, value in moves.items():
         yield f"indirection.lookups.{name}", value, None, None
     yield "indirection.cachelines", lines, None, None
@@ -144,28 +148,3 @@ def _device(ledger: Ledger, counts: ObjectCounts) -> _Values:
             yield "write.amplification", flash / logical, None, None
     yield "read.device_bytes", PAGE * ledger.read.pages, None, None
     yield "read.requests", ledger.read.requests, None, None
-
-
-def _stages(ledger: Ledger, stages: tuple[str, ...]) -> _Values:
-    counts, gauges = ledger.counts, ledger.gauges
-    if "zero" in stages:
-        yield "dedup.zero_pages", counts["dedup.zero_pages"], None, None
-        yield "dedup.same_filled_pages", counts["dedup.same_filled_pages"], None, None
-    if "dedup" in stages:
-        for name in ("hits", "cross_memcg_hits", "unhashed", "saved_bytes", "refs_max"):
-            yield f"dedup.{name}", counts[f"dedup.{name}"], None, None
-        if counts["dedup.arrived"]:
-            yield "dedup.hit_rate", counts["dedup.hits"] / counts["dedup.arrived"], None, None
-        for name in ("unique", "index_bytes"):
-            yield (
-                f"dedup.{name}_peak",
-                gauges[f"dedup.{name}"].peak if f"dedup.{name}" in gauges else 0,
-                None,
-                None,
-            )
-    if "flash" in stages:
-        yield "write.absorbed_pages", counts["write.absorbed_pages"], None, None
-        yield "write.host_gc_bytes", PAGE * counts["write.gc_pages"], None, None
-        yield "buffer.hits", counts["buffer.hits"], None, None
-        yield "buffer.pages_end", counts["buffer.pages_end"], None, None
-        yield "buffer.bytes_peak", gauges["buffer.bytes"].peak if "buffer.bytes" in gauges else 0, None, None

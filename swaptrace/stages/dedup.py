@@ -18,6 +18,8 @@ Source: Nhat Pham, linux-mm 2026-04-11 (content index and refcount per medium); 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,7 @@ class Dedup(Stage):
         """Begin a replay."""
         self._ledger = ledger
 
-    def feed(self, ops: Ops) -> None:
+    def feed(self, ops: Ops) -> Ops:
         """Turn stores into hits and blocks, and the ends of objects into the ends of blocks."""
         takes = indices(ops.store)
         self._sharing.meet(ops.columns["memcg"][takes], self._contents.holders)
@@ -73,6 +75,17 @@ class Dedup(Stage):
         ops.backing |= taken.hit * np.uint8(Backing.SHARED)  # a store is pending, 0, until now
         ops.store &= ~taken.hit
         ops.inplace, ops.block, ops.drop, ops.stored_at = taken.inplace, taken.block, taken.drop, taken.stored_at
+        return ops
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield hits, what they saved, and the size of the index."""
+        counts, gauges = self._ledger.counts, self._ledger.gauges
+        for name in ("hits", "cross_memcg_hits", "unhashed", "saved_bytes", "refs_max"):
+            yield f"dedup.{name}", counts[f"dedup.{name}"]
+        if counts["dedup.arrived"]:
+            yield "dedup.hit_rate", counts["dedup.hits"] / counts["dedup.arrived"]
+        for name in ("dedup.unique", "dedup.index_bytes"):
+            yield f"{name}_peak", gauges[name].peak if name in gauges else 0
 
     def _account(self, ops: Ops, takes: NDArray[np.int64], taken: Taken) -> None:
         ledger = self._ledger

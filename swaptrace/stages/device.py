@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.model.component import Layout, Space, Stage
+from swaptrace.model.component import Layout, Role, Space, Stage
 from swaptrace.model.events import Backend
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
@@ -25,6 +25,7 @@ class Device(Stage):
     """Writes and reads as recorded."""
 
     name = "device"
+    role = Role.PLACEMENT
     summary = "writes and reads exactly as recorded"
     requires = (Capability.SLOT,)
     columns = ("backend", "slot", "swap_type")
@@ -37,7 +38,7 @@ class Device(Stage):
             self._bases[swap_type] = base
         self.pages = space.slots
 
-    def feed(self, ops: Ops) -> None:
+    def feed(self, ops: Ops) -> Ops:
         """Send the recorded traffic to the device."""
         backend, slot = ops.columns["backend"], ops.columns["slot"] + self._bases[ops.columns["swap_type"]]
         on_device = backend == Backend.DISK
@@ -48,3 +49,4 @@ class Device(Stage):
         self._ledger.written.extend(slot[stores])
         self._ledger.read.extend(slot[reads])
         ops.backing = _BACKING[backend]
+        return ops

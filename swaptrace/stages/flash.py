@@ -7,7 +7,8 @@ before the write that the same op causes. Pages still in the buffer at the end o
 
 Inside a virtual layout this is delayed allocation: a physical slot is taken when the segment is written, one entry
 update points the owner there (no second map). Below a direct layout it is a device of its own, which needs a map from
-its slots to their place (8 B per slot, static) and back (8 B per page on the device).
+its slots to their place (8 B per slot, static) and back (8 B per page on the device); every store, fetch and end walks
+that map, too.
 
 Sources: YoungJun Park, aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330 (2026-02-18); Nhat Pham, linux-mm 2026-04-11 (delayed
 allocation inside vswap); LWN 1072657.
@@ -15,14 +16,16 @@ allocation inside vswap); LWN 1072657.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from swaptrace.kernels.flashfeed import ask, per_op
 from swaptrace.kernels.flashlog import FlashLog
-from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, choice, count_param, size_param
+from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, choice, count_param, size_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
-from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 
 __all__ = ["Flash"]
 
@@ -31,6 +34,7 @@ class Flash(Stage):
     """A RAM buffer and a log of erase blocks, cleaned greedily."""
 
     name = "flash"
+    role = Role.PLACEMENT
     summary = "RAM buffer, then whole erase blocks written in sequence"
     params = (
         bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
@@ -73,7 +77,7 @@ class Flash(Stage):
         if self._own_map:
             ledger.fix(METADATA, 8 * space.slots)
 
-    def feed(self, ops: Ops) -> None:
+    def feed(self, ops: Ops) -> Ops:
         """Buffer the stores, write full buffers, and answer the reads."""
         n, ledger = len(ops), self._ledger
         at, kind, unit = ask(ops)
@@ -102,7 +106,14 @@ class Flash(Stage):
         ledger.read.extend(np.compress(result.address >= 0, result.address))
         if self._own_map:
             ledger.hold(METADATA, did.live, 8)
+            ops.device_walk = ops.store | ops.fetch | (ops.drop != NOTHING)
+        return ops
 
-    def finish(self) -> None:
-        """Count what is still in the buffer."""
-        self._ledger.count("buffer.pages_end", self._log.buffered)
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield what the buffer absorbed and served, and what the cleaner copied."""
+        counts, gauges = self._ledger.counts, self._ledger.gauges
+        yield "write.absorbed_pages", counts["write.absorbed_pages"]
+        yield "write.host_gc_bytes", PAGE * counts["write.gc_pages"]
+        yield "buffer.hits", counts["buffer.hits"]
+        yield "buffer.pages_end", self._log.buffered
+        yield "buffer.bytes_peak", gauges["buffer.bytes"].peak if "buffer.bytes" in gauges else 0

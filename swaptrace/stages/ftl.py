@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.ftl import PageMappedFtl
-from swaptrace.model.component import PAGE, Layout, Space, Stage, bytes_param, share_param
+from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, share_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import DeviceWrites, Ops
 
@@ -23,6 +23,7 @@ class Ftl(Stage):
     """A page-mapped flash translation layer."""
 
     name = "ftl"
+    role = Role.DEVICE
     summary = "the device's own page-mapped translation, greedy garbage collection"
     params = (
         bytes_param("erase", "4MiB", "erase block (superblock) of the device"),
@@ -44,10 +45,11 @@ class Ftl(Stage):
         self.pages = above.pages if above is not None else space.slots
         self._ftl = PageMappedFtl(self.pages, self._block, self._spare)
 
-    def feed(self, ops: Ops) -> None:
+    def feed(self, ops: Ops) -> Ops:
         """Program the writes of this batch."""
         if ops.writes is not None and (len(ops.writes.page) or len(ops.writes.dead_page)):
             self._ftl.feed(_stream(ops.writes))
+        return ops
 
     def finish(self) -> None:
         """Report what the device did."""

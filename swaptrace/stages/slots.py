@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.places import exchanges, new_places
-from swaptrace.model.component import PREFER, Layout, Space, Stage, choice, size_param
+from swaptrace.model.component import PREFER, Layout, Role, Space, Stage, choice, size_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 
@@ -32,6 +32,7 @@ class Slots(Stage):
     """In-place placement on the swap device."""
 
     name = "slots"
+    role = Role.PLACEMENT
     summary = "pages are written in place to slots of the device"
     params = (
         choice(
@@ -61,9 +62,9 @@ class Slots(Stage):
         self.pages = self._size or space.slots
         self._clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
 
-    def feed(self, ops: Ops) -> None:
+    def feed(self, ops: Ops) -> Ops:
         """Place the stores, and turn them and the reads into device traffic."""
-        at_entry = self._direct and ops.block is ops.handle
+        at_entry = self._direct and not ops.shared
         slot = self._at_entry(ops) if at_entry else self._at_writeout(ops)
         stores, reads = indices(ops.store), indices(ops.fetch)
         dead = dead_before = np.empty(0, np.int64)
@@ -75,6 +76,7 @@ class Slots(Stage):
         self._ledger.written.extend(to)
         self._ledger.read.extend(slot[reads])
         ops.backing |= (ops.backing == Backing.PENDING) * np.uint8(Backing.DISK)
+        return ops
 
     def _at_entry(self, ops: Ops) -> NDArray[np.int64]:
         assert ops.entry is not None

@@ -11,6 +11,8 @@ Source: "mm: store zero pages to be swapped out in a bitmap" (Linux 6.12),
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,17 +55,17 @@ class Zero(Stage):
         """Begin a replay."""
         self._ledger = ledger
 
-    def feed(self, ops: Ops) -> None:
+    def feed(self, ops: Ops) -> Ops:
         """Take the elided ops out of the stream."""
         kept = self._how(ops)
         zero, same = int(np.count_nonzero(kept == _ZERO)), int(np.count_nonzero(kept == _SAME))
         self._ledger.count("dedup.zero_pages", zero)
         self._ledger.count("dedup.same_filled_pages", same)
         if self._elided_live == zero == same == 0:
-            return
+            return ops
         at = self._touched(ops, kept)
         if len(at) == 0:
-            return
+            return ops
         was = ops.before(kept, self._latest, at)
         was[ops.new[at]] = _STORED
         now, out, free = kept[at], ops.op[at] == Op.OUT, ops.op[at] == Op.FREE
@@ -77,6 +79,12 @@ class Zero(Stage):
         ops.inplace[at] &= ~(elided | gone)
         self._elided_live += int(np.count_nonzero(elided)) - int(np.count_nonzero((out | free) & gone))
         self._latest[ops.handle[at[out]]] = now[out]
+        return ops
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield how many pages were elided."""
+        for name in ("dedup.zero_pages", "dedup.same_filled_pages"):
+            yield name, self._ledger.counts[name]
 
     def _touched(self, ops: Ops, kept: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return the ops on objects that are elided before or in this batch: few, in most traces."""

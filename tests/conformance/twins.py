@@ -8,47 +8,18 @@ from swaptrace.model.events import Backend, Cause, Kind
 from swaptrace.policies.registry import resolve as resolve_policy
 from swaptrace.replay.space import space_of
 from tests.oracle.books import SlowOp
-from tests.oracle.ftl import SlowFtl
-from tests.oracle.layouts import SlowLayout, SlowSwapTable, SlowVswapTable, SlowVswapV6
+from tests.oracle.layouts import LAYOUTS
 from tests.oracle.objects import Event, resolve
 from tests.oracle.policy import SlowPolicy
-from tests.oracle.stages import SlowDedup, SlowFlash, SlowSlots, SlowZero
+from tests.oracle.stages import STAGES, World
 from tests.streams import MemoryTrace
-
-LAYOUTS: dict[str, type[SlowLayout]] = {
-    "swap-table": SlowSwapTable,
-    "vswap-v6": SlowVswapV6,
-    "vswap-table": SlowVswapTable,
-}
-PAGES = {"K": 1 << 10, "M": 1 << 20}
-
-
-def pages(text: str) -> int:
-    return int(text[:-3]) * PAGES[text[-3]] // 4096
 
 
 def twin(spec: str, slots: int) -> SlowPolicy:
     policy = resolve_policy(spec)
-    texts = {part.kind.name: part.texts for part in policy.path}
     layout = LAYOUTS[policy.layout.kind.name](slots, **policy.layout.texts)
-    dedup = SlowDedup() if "dedup" in texts else None
-    place: SlowFlash | SlowSlots
-    if "flash" in texts:
-        flash = texts["flash"]
-        segment = pages(flash["erase"])
-        size = slots // segment * segment
-        place = SlowFlash(slots // segment, segment, pages(flash["buffer"]), flash["discard"] == "on")
-        if layout.direct:
-            layout.static += 8 * slots
-    else:
-        size = slots
-        place = SlowSlots(slots, texts["slots"]["discard"] == "on", texts["slots"]["prefer"] == "free")
-    ftl = None
-    if "ftl" in texts:
-        block, op = pages(texts["ftl"]["erase"]), float(texts["ftl"]["op"].rstrip("%")) / 100
-        ftl = SlowFtl(-(-round(size * (1 + op) * 1000) // (block * 1000)) + 3, block)
-    zero = SlowZero(texts["zero"]["same"] == "on") if "zero" in texts else None
-    return SlowPolicy(layout, zero, dedup, place, ftl)
+    world = World(slots, layout, {part.kind.name: part.texts for part in policy.path})
+    return SlowPolicy(layout, [STAGES[name](world, **texts) for name, texts in world.path.items()])
 
 
 def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") -> dict[str, float]:

@@ -11,7 +11,7 @@ PAGE = 4096
 
 @dataclass
 class SlowOp:
-    """One op: name is NEW, REWRITE, IN, HIT or FREE."""
+    """One op: name is NEW, REWRITE, IN, HIT, FREE, WRITEBACK, DUP or PUT."""
 
     name: str
     obj: int
@@ -30,6 +30,7 @@ class SlowOp:
     drop: Hashable = None
     took: bool = False
     gave: bool = False
+    device_walk: bool = False
 
     @property
     def out(self) -> bool:

@@ -1,0 +1,88 @@
+"""Streams of ops that a stage reshapes: without ops that never become swap, retyped, or with ops put between.
+
+Rule. The new stream obeys what every stream obeys: an object begins with an OUT that is ``new``, later OUTs rewrite it,
+at most one FREE ends it. ``prev`` is an object's latest OUT before an op, ``birth`` the one that began it; both are
+CARRIED where that lies in an earlier batch, and NOTHING where the op itself begins the object.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, readable
+from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
+
+__all__ = ["behind", "latest", "reshaped"]
+
+
+def reshaped(ops: Ops, source: Ints, op: Bytes, handle: Ints32, new: Bools) -> Ops:
+    """Return the stream whose row i is an ``op[i]`` on ``handle[i]``, at the time and with the columns of row
+    ``source[i]`` of ``ops`` (int64[m], ascending). No stage has annotated it yet.
+    """
+    out = op == Op.OUT
+    prev, birth = latest(out, handle), latest(new, handle)
+    begins = np.flatnonzero(new)
+    prev[begins] = birth[begins] = NOTHING
+    columns = {name: values[source] for name, values in ops.columns.items()}
+    return Ops(ops.ts[source], op, ops.cpu[source], handle, new, prev, birth, ops.sub[source], columns)
+
+
+def behind(ops: Ops, after: Ints, handle: Ints32, block: Ints32) -> Ops:
+    """Return ``ops`` with WRITEBACKs put directly behind the ops ``after`` (int64[k], ascending), in order.
+
+    Each stores ``block`` of the object ``handle`` as a page of its own. The annotations of the other ops stay, but for
+    ``stored_at``: it is the latest store of the op's block, these included.
+    """
+    n, k = len(ops), len(after)
+    source = np.insert(np.arange(n), after + 1, after)
+    added = np.zeros(n + k, np.bool_)
+    added[after + 1 + np.arange(k)] = True
+    op, handles = ops.op[source], ops.handle[source]
+    op[added], handles[added] = Op.WRITEBACK, handle
+    made = reshaped(ops, source, op, handles, ops.new[source] & ~added)
+    for name in ("backing", "store", "fetch", "drop", "inplace"):
+        setattr(made, name, getattr(ops, name)[source])
+    made.backing[added], made.fetch[added], made.inplace[added] = 0, False, False
+    made.drop[added], made.store[added] = NOTHING, True
+    made.sub[added] = 0
+    if ops.shared:
+        made.block = ops.block[source]
+        made.block[added] = block
+    made.stored_at = latest(made.store, made.block)
+    return made
+
+
+def latest(mark: Bools, key: Ints32) -> Ints32:
+    """Return for each row the latest row before it that is marked and has the same key, CARRIED if there is none."""
+    found = np.full(len(key), CARRIED, np.int32)
+    if len(key) == 0:
+        return found
+    if engine_name() == "numba":
+        table = np.full(int(key.max()) + 2, CARRIED, np.int32)  # a key may be -1: none
+        _follow(readable(mark, np.bool_), readable(key, np.int32), found, table)
+        return found
+    shift = np.uint64(max(1, (len(key) - 1).bit_length()))
+    packed = ((key + 1).astype(np.uint64) << shift) | np.arange(len(key), dtype=np.uint64)
+    packed.sort()
+    row = (packed & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
+    owner = packed >> shift
+    place = np.arange(len(key))
+    seen = np.maximum.accumulate(np.where(mark[row], place, -1))
+    before = np.append(-1, seen[:-1])
+    first = np.append(True, owner[1:] != owner[:-1])
+    start = np.maximum.accumulate(np.where(first, place, 0))
+    known = before >= start
+    found[row[known]] = row[before[known]]
+    return found
+
+
+@loop
+def _follow(mark: Bools, keys: Ints32, found: Ints32, latest_of: Ints32) -> Any:
+    for i in range(len(mark)):
+        k = keys[i] + 1
+        found[i] = latest_of[k]
+        if mark[i]:
+            latest_of[k] = i

@@ -1,0 +1,16 @@
+"""Op-at-a-time twins of every layout, by name, written from the rules in their docstrings: one file each."""
+
+from __future__ import annotations
+
+from tests.oracle.layouts.base import SlowLayout
+from tests.oracle.layouts.swap_table import SlowSwapTable
+from tests.oracle.layouts.vswap_table import SlowVswapTable
+from tests.oracle.layouts.vswap_v6 import SlowVswapV6
+
+__all__ = ["LAYOUTS", "SlowLayout"]
+
+LAYOUTS: dict[str, type[SlowLayout]] = {
+    "swap-table": SlowSwapTable,
+    "vswap-v6": SlowVswapV6,
+    "vswap-table": SlowVswapTable,
+}

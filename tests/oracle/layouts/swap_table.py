@@ -1,0 +1,56 @@
+"""Twin of `swaptrace.layouts.swap_table`."""
+
+from __future__ import annotations
+
+from tests.oracle.books import Books, SlowOp
+from tests.oracle.clusters import SlowPhysicalClusters
+from tests.oracle.layouts.base import SlowLayout
+
+
+class SlowSwapTable(SlowLayout):
+    direct = True
+
+    def __init__(self, slots: int, phase: str = "p4", prefer: str = "nonfull") -> None:
+        per_slot = {"p1": 3.125, "p2": 3.125, "p3": 2.125, "p4rfc": 0, "p4": 0}[phase]
+        self.phase = phase
+        self.static = int(slots * per_slot) + slots // 512 * (48 if phase == "p4" else 32)
+        self.page = 5120 if phase == "p4" else 4096
+        self.clusters = SlowPhysicalClusters(slots, 8, 512, prefer == "free")
+        self.slot: dict[int, int] = {}
+        self.idle: set[int] = set()
+
+    def enter(self, op: SlowOp) -> None:
+        self.now = self.slot.get(op.obj, -1)
+        if op.name == "NEW":
+            self.now, _ = self.clusters.step(False, op.obj, op.cpu)
+            self.slot[op.obj] = self.now
+        elif op.name == "FREE":
+            self.clusters.step(True, op.obj, op.cpu)
+            del self.slot[op.obj]
+
+    def entry(self, op: SlowOp) -> int:
+        return self.now
+
+    def charge(self, op: SlowOp, books: Books) -> tuple[int, int]:
+        books.now["virtual"] = books.now["physical"] = len(self.slot)
+        books.now["meta"] = self.clusters.used_clusters() * self.page
+        if op.out or op.name == "FREE":
+            self.idle.discard(op.obj)
+        if op.out and op.backing in ("ZERO", "SAME", "SHARED"):
+            self.idle.add(op.obj)
+        books.now["idle"] = len(self.idle) + books.now["buffered"]
+        early = self.phase in ("p1", "p2", "p3")
+        walks = {
+            "NEW": 3 + 2 * early,
+            "REWRITE": 2 + early,
+            "IN": 4 + 2 * early,
+            "HIT": 2,
+            "FREE": 1,
+            "WRITEBACK": 2,
+            "DUP": 1,
+            "PUT": 1,
+        }[op.name]
+        lines = 2 + (self.phase in ("p1", "p2"))
+        lines += self.phase != "p4rfc" and op.name in ("NEW", "IN", "FREE")
+        lines += early and op.name in ("NEW", "REWRITE", "IN")
+        return walks, lines

@@ -1,0 +1,20 @@
+"""Op-at-a-time twins of every stage, by name: dicts only, one file each."""
+
+from __future__ import annotations
+
+from tests.oracle.stages.base import SlowStage, World
+from tests.oracle.stages.dedup import SlowDedup
+from tests.oracle.stages.flash import SlowFlash
+from tests.oracle.stages.ftl import SlowFtlStage
+from tests.oracle.stages.slots import SlowSlots
+from tests.oracle.stages.zero import SlowZero
+
+__all__ = ["STAGES", "SlowStage", "World"]
+
+STAGES: dict[str, type[SlowStage]] = {
+    "zero": SlowZero,
+    "dedup": SlowDedup,
+    "slots": SlowSlots,
+    "flash": SlowFlash,
+    "ftl": SlowFtlStage,
+}

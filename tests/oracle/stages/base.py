@@ -1,0 +1,46 @@
+"""What every slow stage is: one op at a time, written from the rule in its stage's docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.oracle.books import Books, SlowOp
+from tests.oracle.layouts.base import SlowLayout
+
+PAGES = {"K": 1 << 10, "M": 1 << 20}
+
+
+def pages(text: str) -> int:
+    """Return a size like 64KiB in pages."""
+    return int(text[:-3]) * PAGES[text[-3]] // 4096
+
+
+def share(text: str) -> float:
+    """Return a share like 7%."""
+    return float(text.rstrip("%")) / 100
+
+
+@dataclass
+class World:
+    """Where a slow stage runs: slots of the device, the layout, the path, the size of what is above it."""
+
+    slots: int
+    layout: SlowLayout
+    path: Mapping[str, Mapping[str, str]]
+    device_pages: int = 0
+
+
+class SlowStage:
+    """A stage with nothing to do; ``texts`` are its parameters as written."""
+
+    placing = False
+
+    def __init__(self, world: World, **texts: str) -> None: ...
+
+    def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
+        """Handle one op; return what the stages below see instead of it: itself, nothing, or more."""
+        return [op]
+
+    def figures(self, books: Books) -> dict[str, float]:
+        return {}
