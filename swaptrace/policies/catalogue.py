@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swaptrace.layouts.direct import Direct
 from swaptrace.layouts.recorded import Recorded
 from swaptrace.layouts.swap_table import SwapTable
 from swaptrace.layouts.vswap_table import VswapTable
@@ -18,7 +19,7 @@ from swaptrace.stages.zero import Zero
 
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
-LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (SwapTable, VswapV6, VswapTable, Recorded)}
+LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
 STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
 
@@ -39,6 +40,12 @@ _IN_PLACE = ("zero", "slots", "ftl")
 NAMED: dict[str, Named] = {
     "as-recorded": Named(
         "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
+    ),
+    "direct": Named("direct", _IN_PLACE, "Linux 6.12 to 6.17: swap_map, swap_cgroup and zeromap arrays, xarrays"),
+    "swap-table-p1": Named("swap-table:phase=p1", _IN_PLACE, "Linux 6.18: swap table phase I, arrays still there"),
+    "swap-table-p2": Named("swap-table:phase=p2", _IN_PLACE, "swap table phase II: all swap-ins through the cache"),
+    "swap-table-p3": Named(
+        "swap-table:phase=p3", _IN_PLACE, "swap table phase III: the count in the table, no swap_map"
     ),
     "swap-table": Named("swap-table", _IN_PLACE, "today's kernel: direct physical slots, swap table phase IV"),
     "swap-table+dedup": Named(

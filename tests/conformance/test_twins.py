@@ -18,9 +18,11 @@ from tests.streams import MemoryTrace, random_trace
 SMALL_FLASH = "flash:buffer=96KiB,erase=64KiB"
 SPECS = [
     *(name for name in NAMED if name != "as-recorded"),
-    *(f"swap-table:phase={phase}" for phase in ("p1", "p2", "p3", "p4rfc")),
+    "swap-table:phase=p4rfc",
     "vswap-v6:mru=0,bytes=real",
     "swap-table:prefer=free",
+    "direct:bytes=published,prefer=free",
+    f"direct+dedup+{SMALL_FLASH}",
     "vswap-v6+slots:prefer=free",
     "vswap-v6+zero:same=on+ftl:erase=64KiB,op=20%",
     "swap-table+slots:discard=on+ftl:erase=64KiB",
