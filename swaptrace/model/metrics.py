@@ -195,6 +195,31 @@ METRICS: tuple[Metric, ...] = (
     *_metrics(_H, _E, "pages", {"buffer.hits": "reads served by the RAM buffer"}),
     *_metrics(_L, _E, "B", {"buffer.bytes_peak": "largest size of the RAM buffer"}),
     *_metrics(_N, _E, "pages", {"buffer.pages_end": "pages still in the RAM buffer at the end of the trace"}),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "tiers.overflow_pages": "stored in a tier below the first that the memory cgroup may use: that was full",
+            "tiers.demoted_pages": "moved to a lower tier because they lay idle",
+        },
+    ),
+    *(
+        metric
+        for tier in range(1, 5)
+        for metric in (
+            *_metrics(_N, _E, "pages", {f"tiers.{tier}.pages_peak": f"most pages in tier {tier} at once"}),
+            *_metrics(
+                _L,
+                _E,
+                "B",
+                {
+                    f"tiers.{tier}.written_bytes": f"written to tier {tier}, moves included",
+                    f"tiers.{tier}.read_bytes": f"read from tier {tier}, moves included",
+                },
+            ),
+        )
+    ),
     *_metrics(_L, _E, "B", {"read.device_bytes": "read back from the device"}),
     *_metrics(
         _L,

@@ -15,13 +15,14 @@ from swaptrace.stages.device import Device
 from swaptrace.stages.flash import Flash
 from swaptrace.stages.ftl import Ftl
 from swaptrace.stages.slots import Slots
+from swaptrace.stages.tiers import Tiers
 from swaptrace.stages.zero import Zero
 
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
+STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Tiers, Flash, Ftl)}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class Named:
 
 _IN_PLACE = ("zero", "slots", "ftl")
 NAMED: dict[str, Named] = {
+    "tiers": Named(
+        "swap-table", ("zero", "tiers"), "today's kernel with swap tiers: a fast device in front of a slow one"
+    ),
+    "vswap-tiers": Named(
+        "vswap-table",
+        ("zero", "tiers:demote=10s"),
+        "tiers below virtual entries: pages that lie idle move down, one table update each",
+    ),
     "as-recorded": Named(
         "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
     ),

@@ -7,6 +7,7 @@ from tests.oracle.stages.dedup import SlowDedup
 from tests.oracle.stages.flash import SlowFlash
 from tests.oracle.stages.ftl import SlowFtlStage
 from tests.oracle.stages.slots import SlowSlots
+from tests.oracle.stages.tiers import SlowTiers
 from tests.oracle.stages.zero import SlowZero
 
 __all__ = ["STAGES", "SlowStage", "World"]
@@ -15,6 +16,7 @@ STAGES: dict[str, type[SlowStage]] = {
     "zero": SlowZero,
     "dedup": SlowDedup,
     "slots": SlowSlots,
+    "tiers": SlowTiers,
     "flash": SlowFlash,
     "ftl": SlowFtlStage,
 }
