@@ -190,6 +190,7 @@ def _report(
             layout=policy.layout.kind.name,
             path=path,
             params={f"{part.kind.name}.{k}": v for part in policy.parts for k, v in part.texts.items()},
+            origin=policy.origin,
         ),
         cost=CostUsed(cost.preset, cost.sha256),
         metrics=figures(run.ledger, counts, cost, run.stages),
