@@ -40,7 +40,8 @@ class SlowPolicy:
         levels, books.pending = books.pending, []
         for each, level in zip_longest(seen, levels, fillvalue=None):
             assert each is not None
-            books.now.update(level or {})
+            for gauge, value in (level or {}).items():
+                books.now[gauge] = value
             self.place(each)
             books.end()
         if not seen:

@@ -32,8 +32,6 @@ def test_the_running_kernel_has_the_same_classes() -> None:
     assert shown <= {(c.size, c.pages) for c in classes()}
 
 
-@pytest.mark.parametrize(
-    ("size", "bytes_"), [(0, 32), (24, 32), (25, 48), (3624, 3640), (3625, 4096), (4096, 4096)]
-)
+@pytest.mark.parametrize(("size", "bytes_"), [(0, 32), (24, 32), (25, 48), (3624, 3640), (3625, 4096), (4096, 4096)])
 def test_what_a_compressed_page_occupies(size: int, bytes_: int) -> None:
     assert occupied(np.array([size])).tolist() == [bytes_]

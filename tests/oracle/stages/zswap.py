@@ -10,9 +10,7 @@ UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}
 
 
 class SlowZswap(SlowStage):
-    def __init__(
-        self, world: World, pool: str, order: str, load: str, incompressible: str, accept: str
-    ) -> None:
+    def __init__(self, world: World, pool: str, order: str, load: str, incompressible: str, accept: str) -> None:
         self.limit = float("inf") if pool == "unlimited" else int(pool[:-3]) * UNITS[pool[-3:]]
         self.low = int(self.limit * share(accept)) if pool != "unlimited" else self.limit
         self.lru, self.exclusive, self.raw = order == "lru", load == "exclusive", incompressible == "store"
