@@ -2,10 +2,10 @@
 
 Rule. A writeout that reaches the stage is stored in the pool if its compressed size is below 4096 B. Otherwise it is
 *rejected* and goes to the device (``incompressible=reject``), or is stored raw as 4096 B (``incompressible=store``).
-The compressed size is what the recording kernel's compressor made (column ``csize``); a writeout without one counts as
-incompressible and as unsized. A stored page occupies the bytes of :mod:`swaptrace.kernels.zsmalloc`, and a
-zswap_entry of 56 B of metadata. A writeout of an object that the pool holds frees the old entry first; one that the pool
-takes ends the object's copy on the device, if it had one.
+The compressed size is what the recording kernel's compressor made (column ``csize``); a writeout without one counts
+as incompressible and as unsized. A stored page occupies the bytes of :mod:`swaptrace.kernels.zsmalloc`, and a
+zswap_entry of 56 B of metadata. A writeout of an object that the pool holds frees the old entry first; one that the
+pool takes ends the object's copy on the device, if it had one.
 
 The pool is the queue of :mod:`swaptrace.kernels.pool`: when a store makes it larger than ``pool`` bytes, the oldest
 pages are written back behind that store, each as a page of 4096 B, until at most the share ``accept`` of ``pool`` is

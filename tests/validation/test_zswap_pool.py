@@ -1,4 +1,4 @@
-"""Writebacks of the zswap pool equal the evictions of an independent cache simulator (cachetools) on the same stream."""
+"""Writebacks of the zswap pool equal the evictions of an independent cache simulator, cachetools, on one stream."""
 
 from __future__ import annotations
 
