@@ -174,6 +174,50 @@ METRICS: tuple[Metric, ...] = (
             "dedup.cross_memcg_hits": "hits on content held only by other memory cgroups",
         },
     ),
+    *_metrics(
+        _H,
+        _E,
+        "pages",
+        {
+            "zero.mapped_pages": "zero pages mapped read-only at reclaim instead of becoming swap (zero:ro=on)",
+        },
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "zero.mapped_peak": "most pages at once that are mapped zero pages, and that no swap count shows any more",
+            "zero.mapped_end": "mapped zero pages at the end of the trace",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {
+            "zero.rmap_walks": "additional rmap walks of reclaim, one for each folio with a zero page that it maps",
+            "zero.minor_faults": "mappings of zero pages that were faulted: minor faults, if each was a write",
+            "zero.minor_faults_least": "mappings of zero pages with a fault that the trace marks as a write",
+        },
+    ),
+    *_metrics(
+        _H,
+        _E,
+        "pages",
+        {
+            "ksm.merged_pages": "writeouts whose page was merged with an equal one: one more owner of its swap entry",
+            "ksm.copies": "reads of merged pages answered by a copy in RAM",
+        },
+    ),
+    *_metrics(_N, _E, "pages", {"ksm.merged_peak": "most pages at once that share the swap entry of another"}),
+    *_metrics(_L, _E, "B", {"ksm.metadata_bytes_peak": "most bytes of KSM's items and stable nodes, of swapped pages"}),
+    *_metrics(
+        _H,
+        _E,
+        "B",
+        {"ksm.profit_bytes_avg": "time-weighted mean of 4096 x merged pages - item x candidates, of swapped pages"},
+    ),
     *_metrics(_H, _E, "1", {"dedup.hit_rate": "dedup.hits / writeouts that reached the stage"}),
     *_metrics(
         _N,

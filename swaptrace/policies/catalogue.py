@@ -14,6 +14,7 @@ from swaptrace.stages.dedup import Dedup
 from swaptrace.stages.device import Device
 from swaptrace.stages.flash import Flash
 from swaptrace.stages.ftl import Ftl
+from swaptrace.stages.ksm import Ksm
 from swaptrace.stages.slots import Slots
 from swaptrace.stages.zero import Zero
 
@@ -21,7 +22,7 @@ __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
+STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Ksm, Zero, Dedup, Device, Slots, Flash, Ftl)}
 
 
 @dataclass(frozen=True)
@@ -68,5 +69,13 @@ NAMED: dict[str, Named] = {
         "vswap-v6",
         ("zero", "dedup", "flash", "ftl"),
         "flash-friendly buffering inside vswap v6, equal contents once",
+    ),
+    "zero-ro": Named(
+        "swap-table",
+        ("zero:ro=on", "slots", "ftl"),
+        "today's kernel, zero pages mapped read-only instead of becoming swap",
+    ),
+    "ksm": Named(
+        "swap-table", ("ksm", *_IN_PLACE), "today's kernel with pages merged in RAM by KSM before they are swapped"
     ),
 }

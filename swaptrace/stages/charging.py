@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.loop import loop
-from swaptrace.kernels.tables import Bools, Ints, grown, readable
+from swaptrace.kernels.tables import Ints, grown, readable
 
 __all__ = ["Charges", "Charging"]
 

@@ -54,6 +54,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
                 int(c["hash"][i]) if v["hash"][i] else None,
                 (known and c["fill"][i] == 0) or c["backend"][i] == Backend.ZERO,
                 known and c["fill"][i] != 0,
+                bool(c["write"][i]) if "write" in c else False,
             )
         )
     return policy.figures()

@@ -22,6 +22,7 @@ class SlowOp:
     hash: int | None = None
     zero: bool = False
     same: bool = False
+    write: bool = False
     backing: str = ""
     store: bool = False
     fetch: bool = False

@@ -69,7 +69,9 @@ def test_charges_are_those_recomputed_after_each_change(
     with using_engine(engine):
         charging = Charging()
         for part in (changes[:cut], changes[cut:]):
-            content, memcg, by, size = (np.array([c[k] for c in part], t) for k, t in enumerate(("i8", "u8", "i8", "i8")))
+            content, memcg, by, size = (
+                np.array([c[k] for c in part], t) for k, t in enumerate(("i8", "u8", "i8", "i8"))
+            )
             charging.feed(content, memcg, by, size)
         found = [charging.first(), charging.split(), charging.all()]
     for (now, peak), charges in zip(slow(changes), found, strict=True):

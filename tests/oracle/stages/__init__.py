@@ -6,12 +6,14 @@ from tests.oracle.stages.base import SlowStage, World
 from tests.oracle.stages.dedup import SlowDedup
 from tests.oracle.stages.flash import SlowFlash
 from tests.oracle.stages.ftl import SlowFtlStage
+from tests.oracle.stages.ksm import SlowKsm
 from tests.oracle.stages.slots import SlowSlots
 from tests.oracle.stages.zero import SlowZero
 
 __all__ = ["STAGES", "SlowStage", "World"]
 
 STAGES: dict[str, type[SlowStage]] = {
+    "ksm": SlowKsm,
     "zero": SlowZero,
     "dedup": SlowDedup,
     "slots": SlowSlots,
