@@ -14,11 +14,11 @@ the device; another owner's first read since its own writeout is a *copy* of the
 page after that is private, and merged at its next writeout by the same rule or not at all.
 
 ``lag=0s`` is an upper bound of what merging can save, ``lag=inf`` a lower one: nothing is merged. The stage is the
-first of the path: pages are merged while they are in RAM, zero pages like any other (``use_zero_pages=0``). Merged pages
-stand alone; the rule for the rest of a folio is that of :mod:`swaptrace.kernels.folios`.
+first of the path: pages are merged while they are in RAM, zero pages like any other (``use_zero_pages=0``). Merged
+pages stand alone; the rule for the rest of a folio is that of :mod:`swaptrace.kernels.folios`.
 
-Metadata: one ``ksm_rmap_item`` for each candidate, one ``ksm_stable_node`` for each content once merged, until its entry
-ends or is written over with other content. Profit is that of Documentation/admin-guide/mm/ksm.rst: pages saved times
+Metadata: one ``ksm_rmap_item`` for each candidate, one ``ksm_stable_node`` for each content once merged, until its
+entry ends or is written over with other content. Profit is that of Documentation/admin-guide/mm/ksm.rst: pages saved times
 4096 B less candidates times ``item``. The trace shows only pages that are swapped out: candidates in RAM, which KSM
 pays for, too, are not seen, nor is what it saves there.
 

@@ -62,9 +62,8 @@ class MappedZero:
             self._walks(ops, np.empty(0, np.int64))
         gone = vanish | frees
         sub = self._folios.feed(ops, gone)
-        if not gone.any():
-            if sub is None and new is ops.new:
-                return ops
+        if not gone.any() and sub is None and new is ops.new:
+            return ops
         kept = np.flatnonzero(~vanish)
         op = np.where(frees[kept], np.uint8(Op.FREE), ops.op[kept])
         below = reshaped(ops, kept, op, ops.handle[kept], new[kept] & ~frees[kept])
