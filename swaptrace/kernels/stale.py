@@ -1,11 +1,11 @@
 """A content index that forgets late: contents without references stay, stale, until they are cleaned.
 
-Rule. As :mod:`swaptrace.kernels.contents`, but a content that loses its last reference becomes *stale*: its block stays.
-A take of a stale content is a *stale hit*: it is held again. So no store is in place over a block with a hash. Blocks
-without a hash are in no index: they die at once, or are stored over in place.
+Rule. As :mod:`swaptrace.kernels.contents`, but a content that loses its last reference becomes *stale*: its block
+stays. A take of a stale content is a *stale hit*: it is held again. So no store is in place over a block with a
+hash. Blocks without a hash are in no index: they die at once, or are stored over in place.
 
-At the end of each op that stores or gives, and at which no other block dies, the block that has been stale longest
-dies if it has been so for ``ttl`` or longer, or if more than ``capacity`` contents are stale. One op cleans one block:
+At the end of each op that stores or gives, and at which no other block dies or is stored over, the block that has been
+stale longest dies if it has been so for ``ttl`` or longer, or if more than ``capacity`` contents are stale. One op cleans one block:
 the cleaner's work is spread over the ops, and a backlog is worked off in order.
 """
 
@@ -74,9 +74,7 @@ class StaleContents(Contents):
             self._since, self._next, self._last, self._list, stack, state,
         )  # fmt: skip
         self._spare, self._given_out = stack[: state[0]], int(state[1])
-        return StaleTaken(
-            hit, block, drop, inplace, stored_at, unique, int(state[2]), int(state[3]), stale_hit, stale
-        )
+        return StaleTaken(hit, block, drop, inplace, stored_at, unique, int(state[2]), int(state[3]), stale_hit, stale)
 
     def _numbers(self, key: NDArray[np.uint64]) -> Ints:
         before = self._refs.count
@@ -126,7 +124,7 @@ def _walk(
                     stale_hit[i] = True
                     unique[i] += 1
                 count[new] = max(refs, 1) + 1
-                refs_max = max(refs_max, max(refs, 1))
+                refs_max = max(refs_max, refs, 1)
             else:
                 new = -2
                 unhashed += 1
@@ -179,11 +177,11 @@ def _walk(
             if turn == 1:
                 out = -1
                 oldest = ends_of[0]
-                if (store or gives) and gone < 0 and oldest >= 0:
-                    if ends_of[2] > capacity or ts[i] - since[oldest] >= ttl:
-                        out = oldest
-                        gone = out
-                        count[content_of[out]] = 0
+                may = (store or gives) and gone < 0 and not is_over and oldest >= 0
+                if may and (ends_of[2] > capacity or ts[i] - since[oldest] >= ttl):
+                    out = oldest
+                    gone = out
+                    count[content_of[out]] = 0
             if out >= 0:
                 after = following[out]
                 before = leading[out]

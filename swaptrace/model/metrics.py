@@ -172,6 +172,7 @@ METRICS: tuple[Metric, ...] = (
             "dedup.same_filled_pages": "elided because one 8-byte word, not zero, fills the page",
             "dedup.hits": "writeouts whose content a live object of the same scope already held",
             "dedup.cross_memcg_hits": "hits on content held only by other memory cgroups",
+            "dedup.stale_hits": "writeouts whose content only a loose index still had, no live object (not in hits)",
         },
     ),
     *_metrics(
@@ -235,7 +236,16 @@ METRICS: tuple[Metric, ...] = (
         {"dedup.unhashed": "writeouts that reached the stage without a hash: stored as unique"},
     ),
     *_metrics(_H, _E, "B", {"dedup.saved_bytes": "bytes not stored because of hits"}),
-    *_metrics(_L, _E, "B", {"dedup.index_bytes_peak": "largest size of the content index"}),
+    *_metrics(
+        _L,
+        _E,
+        "B",
+        {
+            "dedup.index_bytes_peak": "largest size of the content index, stale entries included",
+            "dedup.verify_bytes": "read back to compare contents at hits (verify=full; not in read.device_bytes)",
+        },
+    ),
+    *_metrics(_N, _E, "1", {"dedup.stale_peak": "most contents at once that no object holds, still in slots"}),
     *_metrics(_H, _E, "pages", {"buffer.hits": "reads served by the RAM buffer"}),
     *_metrics(_L, _E, "B", {"buffer.bytes_peak": "largest size of the RAM buffer"}),
     *_metrics(_N, _E, "pages", {"buffer.pages_end": "pages still in the RAM buffer at the end of the trace"}),

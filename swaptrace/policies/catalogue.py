@@ -70,6 +70,11 @@ NAMED: dict[str, Named] = {
         ("zero", "dedup", "flash", "ftl"),
         "flash-friendly buffering inside vswap v6, equal contents once",
     ),
+    "dedup-loose": Named(
+        "swap-table",
+        ("zero", "dedup:index=loose", "slots", "ftl"),
+        "device dedup whose index keeps freed contents until they are cleaned",
+    ),
     "zero-ro": Named(
         "swap-table",
         ("zero:ro=on", "slots", "ftl"),

@@ -18,9 +18,9 @@ first of the path: pages are merged while they are in RAM, zero pages like any o
 pages stand alone; the rule for the rest of a folio is that of :mod:`swaptrace.kernels.folios`.
 
 Metadata: one ``ksm_rmap_item`` for each candidate, one ``ksm_stable_node`` for each content once merged, until its
-entry ends or is written over with other content. Profit is that of Documentation/admin-guide/mm/ksm.rst: pages saved times
-4096 B less candidates times ``item``. The trace shows only pages that are swapped out: candidates in RAM, which KSM
-pays for, too, are not seen, nor is what it saves there.
+entry ends or is written over with other content. Profit is that of Documentation/admin-guide/mm/ksm.rst: pages saved
+times 4096 B less candidates times ``item``. The trace shows only pages that are swapped out: candidates in RAM, which
+KSM pays for, too, are not seen, nor is what it saves there.
 
 Sources: Documentation/admin-guide/mm/ksm.rst; mm/ksm.c; LWN 953141; proposed for swap by Kairui Song, linux-mm 2026
 (docs/kernel-facts.md).

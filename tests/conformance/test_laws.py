@@ -48,6 +48,7 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
         return report.value(name) or 0
 
     elided = value("dedup.zero_pages") + value("dedup.same_filled_pages") + value("ksm.merged_pages")
+    elided += value("dedup.stale_hits")
     fresh = (value("write.host_bytes") - value("write.host_gc_bytes")) / PAGE
     assert value("trace.writeouts") == (
         elided + value("dedup.hits") + value("write.absorbed_pages") + fresh + value("buffer.pages_end")
@@ -183,6 +184,31 @@ def test_stages_with_nothing_to_do_change_nothing_else(layout: str, seed: int, c
         assert {n: f.value for n, f in other.items() if n not in plain and f.value} == pytest.approx(
             {n: f.value for n, f in other.items() if n in ("ksm.metadata_bytes_peak", "ksm.profit_bytes_avg")}
         )
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), ttl=st.sampled_from(["0s", "1us", "inf"]))
+def test_a_loose_index_saves_its_stale_hits_and_no_other_write(seed: int, ttl: str) -> None:
+    trace = random_trace(seed, 3000)
+    strict = run(trace, "vswap-v6+dedup")
+    loose = run(trace, f"vswap-v6+dedup:index=loose,ttl={ttl},verify=full")
+    for name in ("dedup.hits", "dedup.unique_peak", "dedup.refs_max", "dedup.cross_memcg_hits", "dedup.unhashed"):
+        assert loose.value(name) == strict.value(name)
+    stale = loose.value("dedup.stale_hits") or 0
+    assert (loose.value("write.host_bytes") or 0) == (strict.value("write.host_bytes") or 0) - PAGE * stale
+    assert loose.value("dedup.verify_bytes") == loose.value("dedup.saved_bytes")
+    assert (stale > 0) == (ttl != "0s")
+
+
+@pytest.mark.parametrize("ttl", ["1us", "inf"])
+def test_a_loose_index_on_unique_hashes_only_grows(ttl: str) -> None:
+    trace = random_trace(9, 3000, unhashed=0.0)
+    trace.columns["hash"] = np.random.default_rng(9).permutation(trace.rows).astype("u8")
+    strict, loose = run(trace, "swap-table+dedup"), run(trace, f"swap-table+dedup:index=loose,ttl={ttl}")
+    assert loose.value("dedup.stale_hits") == 0
+    assert (loose.value("dedup.stale_peak") or 0) > 0
+    for name in ("write.host_bytes", "read.device_bytes", "dedup.hits", "dedup.unique_peak", "slots.virtual_peak"):
+        assert loose.value(name) == strict.value(name)
 
 
 def test_ksm_saves_the_less_the_slower_it_scans() -> None:

@@ -15,6 +15,7 @@ from swaptrace.stages.charging import Charging
 from tests.engines import ENGINES
 
 MEMCGS = (7, 3, 2**63, 11)
+TYPES = tuple(enumerate(("i8", "u8", "i8", "i8")))
 Change = tuple[int, int, int, int]
 
 
@@ -69,9 +70,7 @@ def test_charges_are_those_recomputed_after_each_change(
     with using_engine(engine):
         charging = Charging()
         for part in (changes[:cut], changes[cut:]):
-            content, memcg, by, size = (
-                np.array([c[k] for c in part], t) for k, t in enumerate(("i8", "u8", "i8", "i8"))
-            )
+            content, memcg, by, size = (np.array([c[k] for c in part], t) for k, t in TYPES)
             charging.feed(content, memcg, by, size)
         found = [charging.first(), charging.split(), charging.all()]
     for (now, peak), charges in zip(slow(changes), found, strict=True):

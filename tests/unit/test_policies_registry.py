@@ -65,3 +65,10 @@ def test_every_rule_that_a_rule_refers_to_is_told(name: str) -> None:
 
 def test_blanks_around_the_parts_do_not_matter() -> None:
     assert resolve(" vswap-v6 + dedup : scope = device ").spec == resolve("vswap-v6+dedup:scope=device").spec
+
+
+def test_a_strict_index_refuses_the_parameters_of_a_loose_one() -> None:
+    resolve("swap-table+dedup:index=loose,ttl=5s,capacity=10")
+    for given in ("ttl=5s", "capacity=10"):
+        with pytest.raises(UsageError, match="cannot act"):
+            resolve(f"swap-table+dedup:{given}")

@@ -76,4 +76,4 @@ class SlowZero(SlowStage):
             return {name: books.count[name] for name in names}
         names += [f"zero.{name}" for name in ("mapped_pages", "rmap_walks", "minor_faults", "minor_faults_least")]
         ends = {"zero.mapped_peak": books.peak["mapped"], "zero.mapped_end": books.now["mapped"]}
-        return {name: books.count[name] for name in names} | ends
+        return {**{name: books.count[name] for name in names}, **ends}
