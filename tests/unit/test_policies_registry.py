@@ -32,7 +32,7 @@ from swaptrace.policies.registry import resolve
         ("vswap-v6+ftl:op=7pct", "Write 7% or 0.07."),
         ("swap-table:phase=4", "did you mean 'p4'?"),
         ("vswap-v6+dedup:scope=devce", "did you mean 'device'?"),
-        ("vswap-v6+dedup:index=loose", "known: strict"),
+        ("vswap-v6+dedup:index=los", "loose"),
         ("swap-table:size=4096", "cannot act"),
         ("vswap-v6+flash:buffer=4MiB,buffer=8MiB", "'buffer' is given twice"),
         ("vswap-v6+dedup+dedup", "stage 'dedup' is given twice"),
