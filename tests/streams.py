@@ -128,6 +128,7 @@ def _trace(rows: list[tuple[int, ...]], slots: int) -> MemoryTrace:
         "hash": np.array(hashes, "u8"),
         "fill": np.array(fill, "u8"),
         "sub": np.array(sub, "u2"),
+        "write": np.array(slot) % 3 == 0,
     }
     valid = {"hash": np.array(hashed, bool), "fill": np.array(filled, bool)}
     sizes = np.random.default_rng(len(rows) + sum(slot)).integers(-700, 5000, len(rows))  # some unknown, some huge

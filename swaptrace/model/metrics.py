@@ -172,7 +172,52 @@ METRICS: tuple[Metric, ...] = (
             "dedup.same_filled_pages": "elided because one 8-byte word, not zero, fills the page",
             "dedup.hits": "writeouts whose content a live object of the same scope already held",
             "dedup.cross_memcg_hits": "hits on content held only by other memory cgroups",
+            "dedup.stale_hits": "writeouts whose content only a loose index still had, no live object (not in hits)",
         },
+    ),
+    *_metrics(
+        _H,
+        _E,
+        "pages",
+        {
+            "zero.mapped_pages": "zero pages mapped read-only at reclaim instead of becoming swap (zero:ro=on)",
+        },
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "zero.mapped_peak": "most pages at once that are mapped zero pages, and that no swap count shows any more",
+            "zero.mapped_end": "mapped zero pages at the end of the trace",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {
+            "zero.rmap_walks": "additional rmap walks of reclaim, one for each folio with a zero page that it maps",
+            "zero.minor_faults": "mappings of zero pages that were faulted: minor faults, if each was a write",
+            "zero.minor_faults_least": "mappings of zero pages with a fault that the trace marks as a write",
+        },
+    ),
+    *_metrics(
+        _H,
+        _E,
+        "pages",
+        {
+            "ksm.merged_pages": "writeouts whose page was merged with an equal one: one more owner of its swap entry",
+            "ksm.copies": "reads of merged pages answered by a copy in RAM",
+        },
+    ),
+    *_metrics(_N, _E, "pages", {"ksm.merged_peak": "most pages at once that share the swap entry of another"}),
+    *_metrics(_L, _E, "B", {"ksm.metadata_bytes_peak": "most bytes of KSM's items and stable nodes, of swapped pages"}),
+    *_metrics(
+        _H,
+        _E,
+        "B",
+        {"ksm.profit_bytes_avg": "time-weighted mean of 4096 x merged pages - item x candidates, of swapped pages"},
     ),
     *_metrics(_H, _E, "1", {"dedup.hit_rate": "dedup.hits / writeouts that reached the stage"}),
     *_metrics(
@@ -191,7 +236,16 @@ METRICS: tuple[Metric, ...] = (
         {"dedup.unhashed": "writeouts that reached the stage without a hash: stored as unique"},
     ),
     *_metrics(_H, _E, "B", {"dedup.saved_bytes": "bytes not stored because of hits"}),
-    *_metrics(_L, _E, "B", {"dedup.index_bytes_peak": "largest size of the content index"}),
+    *_metrics(
+        _L,
+        _E,
+        "B",
+        {
+            "dedup.index_bytes_peak": "largest size of the content index, stale entries included",
+            "dedup.verify_bytes": "read back to compare contents at hits (verify=full; not in read.device_bytes)",
+        },
+    ),
+    *_metrics(_N, _E, "1", {"dedup.stale_peak": "most contents at once that no object holds, still in slots"}),
     *_metrics(_H, _E, "pages", {"buffer.hits": "reads served by the RAM buffer"}),
     *_metrics(_L, _E, "B", {"buffer.bytes_peak": "largest size of the RAM buffer"}),
     *_metrics(_N, _E, "pages", {"buffer.pages_end": "pages still in the RAM buffer at the end of the trace"}),

@@ -14,6 +14,7 @@ from swaptrace.stages.dedup import Dedup
 from swaptrace.stages.device import Device
 from swaptrace.stages.flash import Flash
 from swaptrace.stages.ftl import Ftl
+from swaptrace.stages.ksm import Ksm
 from swaptrace.stages.slots import Slots
 from swaptrace.stages.tiers import Tiers
 from swaptrace.stages.zero import Zero
@@ -23,7 +24,8 @@ __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)}
+_STAGES: tuple[type[Stage], ...] = (Ksm, Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)
+STAGES = {kind.name: kind for kind in _STAGES}
 
 
 @dataclass(frozen=True)
@@ -88,5 +90,18 @@ NAMED: dict[str, Named] = {
         "vswap-v6",
         ("zero", "dedup", "flash", "ftl"),
         "flash-friendly buffering inside vswap v6, equal contents once",
+    ),
+    "dedup-loose": Named(
+        "swap-table",
+        ("zero", "dedup:index=loose", "slots", "ftl"),
+        "device dedup whose index keeps freed contents until they are cleaned",
+    ),
+    "zero-ro": Named(
+        "swap-table",
+        ("zero:ro=on", "slots", "ftl"),
+        "today's kernel, zero pages mapped read-only instead of becoming swap",
+    ),
+    "ksm": Named(
+        "swap-table", ("ksm", *_IN_PLACE), "today's kernel with pages merged in RAM by KSM before they are swapped"
     ),
 }

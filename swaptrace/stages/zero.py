@@ -5,8 +5,12 @@ it as a zero page. With ``same=on`` it is elided as well if ``fill`` is any othe
 elided writeout stores nothing; if it rewrites an object whose content was stored below, that content dies. Reads
 and frees of an object whose latest writeout was elided end here.
 
-Source: "mm: store zero pages to be swapped out in a bitmap" (Linux 6.12),
-20240627105730.3110705-1-usamaarif642@gmail.com.
+With ``ro=on`` zero pages never become swap: the rule of :mod:`swaptrace.stages.mapped_zero` takes them out of the
+stream, and no zeromap is needed for them. Same-filled pages cannot be mapped, and are elided as above.
+
+Sources: "mm: store zero pages to be swapped out in a bitmap" (Linux 6.12),
+20240627105730.3110705-1-usamaarif642@gmail.com; its version 2 mapped the zero page and was dropped for one more rmap
+walk in reclaim and a race with writers of the page table; Kairui Song: with an entry users see the page as swapped out.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from swaptrace.model.component import Layout, Space, Stage, choice
 from swaptrace.model.events import Backend
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
+from swaptrace.stages.mapped_zero import MappedZero
 
 __all__ = ["Zero"]
 
@@ -41,23 +46,41 @@ class Zero(Stage):
             "elide pages filled with any one 8-byte word, not only zero pages",
             {"off": False, "on": True},
         ),
+        choice(
+            "ro",
+            "off",
+            "map the shared zero page at reclaim: zero pages take no swap entry",
+            {"off": False, "on": True},
+        ),
     )
-    columns = ("backend", "fill")
-    assumptions = ("A page is zero if its recorded fill word is 0 or the recording kernel kept it as a zero page.",)
+    columns = ("backend", "fill", "write")
+    assumptions = (
+        "A page is zero if its recorded fill word is 0 or the recording kernel kept it as a zero page.",
+        "With ro=on a page has one page table entry, and reclaim wins every race with writers of it.",
+        "With ro=on a fault on a mapped page is a write, unless the trace says so a bound: most recorders do not tell.",
+    )
     references = ("20240627105730.3110705-1-usamaarif642@gmail.com",)
 
-    def __init__(self, same: bool) -> None:
-        self._same = same
+    def __init__(self, same: bool, ro: bool) -> None:
+        self._same, self._ro = same, ro
         self._latest = np.zeros(0, np.uint8)  # by handle: how its latest writeout was kept
         self._elided_live = 0
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
+        self._mapped = MappedZero(ledger) if self._ro else None
 
     def feed(self, ops: Ops) -> Ops:
         """Take the elided ops out of the stream."""
         kept = self._how(ops)
+        if self._mapped is not None:
+            self._ledger.count("dedup.zero_pages", int(np.count_nonzero(kept == _ZERO)))
+            ops = self._mapped.feed(ops, kept == _ZERO)
+            self._ledger.stream(ops.ts)
+            kept = self._how(ops)
+            if len(ops) == 0:
+                return ops
         zero, same = int(np.count_nonzero(kept == _ZERO)), int(np.count_nonzero(kept == _SAME))
         self._ledger.count("dedup.zero_pages", zero)
         self._ledger.count("dedup.same_filled_pages", same)
@@ -85,6 +108,8 @@ class Zero(Stage):
         """Yield how many pages were elided."""
         for name in ("dedup.zero_pages", "dedup.same_filled_pages"):
             yield name, self._ledger.counts[name]
+        if self._mapped is not None:
+            yield from self._mapped.figures()
 
     def _touched(self, ops: Ops, kept: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return the ops on objects that are elided before or in this batch: few, in most traces."""

@@ -51,7 +51,8 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
     def value(name: str) -> float:
         return report.value(name) or 0
 
-    elided = value("dedup.zero_pages") + value("dedup.same_filled_pages")
+    elided = value("dedup.zero_pages") + value("dedup.same_filled_pages") + value("ksm.merged_pages")
+    elided += value("dedup.stale_hits")
     fresh = (value("write.host_bytes") - value("write.host_gc_bytes")) / PAGE - value("tiers.demoted_pages")
     assert value("trace.writeouts") == (
         elided
@@ -66,7 +67,9 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
         value("zswap.writebacks") + value("zswap.absorbed_pages") + value("zswap.pages_end")
     )
     live = value("trace.objects") - value("trace.frees")
-    assert 0 <= live <= value("slots.virtual_peak") <= value("trace.objects")
+    elsewhere = value("zero.mapped_peak") + value("ksm.merged_peak")  # live, but without an entry of their own
+    assert 0 <= live <= value("slots.virtual_peak") + elsewhere
+    assert value("slots.virtual_peak") <= value("trace.objects")
     if not resolve(spec).layout.kind.direct:
         assert value("slots.physical_peak") <= value("slots.virtual_peak")
         assert value("slots.physical_idle_peak") == 0
@@ -170,7 +173,75 @@ def test_on_zero_pages_only_nothing_is_written(spec: str) -> None:
     trace.valid["fill"][:] = True
     report = run(trace, spec)
     assert (report.value("write.host_bytes"), report.value("read.device_bytes")) == (0, 0)
-    assert report.value("dedup.zero_pages") == report.value("trace.writeouts")
+    merged = report.value("ksm.merged_pages") or 0
+    assert (report.value("dedup.zero_pages") or 0) + merged == report.value("trace.writeouts")
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_zero_pages_that_are_mapped_cost_no_swap_metadata(seed: int) -> None:
+    trace = random_trace(seed, 2000)
+    trace.columns["fill"][:] = 0
+    trace.valid["fill"][:] = True
+    report = run(trace, "zero-ro")
+    for name in ("slots.virtual_peak", "slots.physical_peak", "indirection.lookups"):
+        assert not report.value(name)
+    static = report.value("indirection.metadata_bytes.static")
+    assert (report.value("indirection.metadata_bytes.peak") or static) == static
+    assert report.value("zero.mapped_pages") == report.value("trace.writeouts")
+    assert (report.value("zero.mapped_end") or 0) == len_live(report)
+
+
+def len_live(report: Report) -> float:
+    return (report.value("trace.objects") or 0) - (report.value("trace.frees") or 0)
+
+
+@pytest.mark.parametrize("layout", ["swap-table", "vswap-v6", "flash-vswap+dedup"])
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 2000), max_size=4))
+def test_stages_with_nothing_to_do_change_nothing_else(layout: str, seed: int, cuts: list[int]) -> None:
+    trace = random_trace(seed, 2000, zero=0.0)
+    trace.valid["fill"] &= trace.columns["fill"] != 0
+    unique = random_trace(seed, 2000, contents=2)
+    unique.columns["hash"] = np.random.default_rng(seed).permutation(unique.rows).astype("u8")
+    for stream, stage in ((trace, "zero:ro=on"), (trace, "ksm:lag=inf"), (unique, "ksm:lag=0s")):
+        plain, other = run(stream, layout).metrics, run(stream, f"{layout}+{stage}", cuts).metrics
+        assert {name: other[name] for name in plain} == plain
+        assert {n: f.value for n, f in other.items() if n not in plain and f.value} == pytest.approx(
+            {n: f.value for n, f in other.items() if n in ("ksm.metadata_bytes_peak", "ksm.profit_bytes_avg")}
+        )
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), ttl=st.sampled_from(["0s", "1us", "inf"]))
+def test_a_loose_index_saves_its_stale_hits_and_no_other_write(seed: int, ttl: str) -> None:
+    trace = random_trace(seed, 3000)
+    strict = run(trace, "vswap-v6+dedup")
+    loose = run(trace, f"vswap-v6+dedup:index=loose,ttl={ttl},verify=full")
+    for name in ("dedup.hits", "dedup.unique_peak", "dedup.refs_max", "dedup.cross_memcg_hits", "dedup.unhashed"):
+        assert loose.value(name) == strict.value(name)
+    stale = loose.value("dedup.stale_hits") or 0
+    assert (loose.value("write.host_bytes") or 0) == (strict.value("write.host_bytes") or 0) - PAGE * stale
+    assert loose.value("dedup.verify_bytes") == loose.value("dedup.saved_bytes")
+    assert (stale > 0) == (ttl != "0s")
+
+
+@pytest.mark.parametrize("ttl", ["1us", "inf"])
+def test_a_loose_index_on_unique_hashes_only_grows(ttl: str) -> None:
+    trace = random_trace(9, 3000, unhashed=0.0)
+    trace.columns["hash"] = np.random.default_rng(9).permutation(trace.rows).astype("u8")
+    strict, loose = run(trace, "swap-table+dedup"), run(trace, f"swap-table+dedup:index=loose,ttl={ttl}")
+    assert loose.value("dedup.stale_hits") == 0
+    assert (loose.value("dedup.stale_peak") or 0) > 0
+    for name in ("write.host_bytes", "read.device_bytes", "dedup.hits", "dedup.unique_peak", "slots.virtual_peak"):
+        assert loose.value(name) == strict.value(name)
+
+
+def test_ksm_saves_the_less_the_slower_it_scans() -> None:
+    trace = random_trace(3, 6000)
+    merged = [run(trace, f"swap-table+ksm:lag={lag}").value("ksm.merged_pages") for lag in ("0s", "1us", "20us", "inf")]
+    assert merged == sorted(merged, reverse=True)  # type: ignore[type-var]
+    assert merged[0] > merged[2] > merged[3] == 0  # type: ignore[operator]
 
 
 def test_the_random_streams_reach_every_regime() -> None:

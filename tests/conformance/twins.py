@@ -55,6 +55,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
                 (known and c["fill"][i] == 0) or c["backend"][i] == Backend.ZERO,
                 known and c["fill"][i] != 0,
                 csize=int(c["csize"][i]) if "csize" in c else 0,
+                write=bool(c["write"][i]) if "write" in c else False,
             )
         )
     return policy.figures()

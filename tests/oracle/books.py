@@ -23,6 +23,7 @@ class SlowOp:
     zero: bool = False
     same: bool = False
     csize: int = 0
+    write: bool = False
     backing: str = ""
     store: bool = False
     fetch: bool = False

@@ -32,7 +32,7 @@ from swaptrace.policies.registry import resolve
         ("vswap-v6+ftl:op=7pct", "Write 7% or 0.07."),
         ("swap-table:phase=4", "did you mean 'p4'?"),
         ("vswap-v6+dedup:scope=devce", "did you mean 'device'?"),
-        ("vswap-v6+dedup:index=loose", "known: strict"),
+        ("vswap-v6+dedup:index=los", "loose"),
         ("swap-table:size=4096", "cannot act"),
         ("vswap-v6+flash:buffer=4MiB,buffer=8MiB", "'buffer' is given twice"),
         ("vswap-v6+dedup+dedup", "stage 'dedup' is given twice"),
@@ -82,3 +82,10 @@ def test_tiers_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(spec)
     assert says in "\n".join(caught.value.lines())
+
+
+def test_a_strict_index_refuses_the_parameters_of_a_loose_one() -> None:
+    resolve("swap-table+dedup:index=loose,ttl=5s,capacity=10")
+    for given in ("ttl=5s", "capacity=10"):
+        with pytest.raises(UsageError, match="cannot act"):
+            resolve(f"swap-table+dedup:{given}")

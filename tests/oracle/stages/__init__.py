@@ -6,6 +6,7 @@ from tests.oracle.stages.base import SlowStage, World
 from tests.oracle.stages.dedup import SlowDedup
 from tests.oracle.stages.flash import SlowFlash
 from tests.oracle.stages.ftl import SlowFtlStage
+from tests.oracle.stages.ksm import SlowKsm
 from tests.oracle.stages.slots import SlowSlots
 from tests.oracle.stages.tiers import SlowTiers
 from tests.oracle.stages.zero import SlowZero
@@ -14,6 +15,7 @@ from tests.oracle.stages.zswap import SlowZswap
 __all__ = ["STAGES", "SlowStage", "World"]
 
 STAGES: dict[str, type[SlowStage]] = {
+    "ksm": SlowKsm,
     "zero": SlowZero,
     "dedup": SlowDedup,
     "zswap": SlowZswap,

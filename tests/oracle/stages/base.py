@@ -21,6 +21,12 @@ def share(text: str) -> float:
     return float(text.rstrip("%")) / 100
 
 
+def duration(text: str) -> float:
+    """Return a time like 3us in ns."""
+    number = text.rstrip("nusm")
+    return float("inf") if text == "inf" else float(number) * {"ns": 1, "us": 1e3, "s": 1e9}[text[len(number) :]]
+
+
 @dataclass
 class World:
     """Where a slow stage runs: slots of the device, the layout, the path, the size of what is above it."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from tests.oracle.books import PAGE, Books, SlowOp
-from tests.oracle.stages.base import SlowStage, World
+from tests.oracle.stages.base import SlowStage, World, duration
 
 
 class SlowDedup(SlowStage):
-    def __init__(self, world: World, scope: str, index: str, entry: str) -> None:
-        self.entry = int(entry)
+    def __init__(self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str) -> None:
+        self.entry, self.loose, self.verify = int(entry), index == "loose", verify == "full"
+        self.ttl, self.capacity = duration(ttl), int(capacity)
+        self.stale: dict[Hashable, int] = {}  # content that no object holds -> since when, the oldest first
         self.block_of: dict[Hashable, Hashable] = {}  # content -> block
         self.holders: dict[Hashable, dict[int, int]] = {}  # content -> object -> memcg that wrote it
         self.content: dict[int, Hashable] = {}  # object -> content that it holds below this stage
@@ -18,29 +20,41 @@ class SlowDedup(SlowStage):
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
         old = self.content.get(op.obj)
+        acts = op.store or op.drop is not None or op.inplace
         if op.store:
             books.count["arrived"] += 1
             self._store(op, old, books)
         elif op.fetch:
             op.block = self.block_of[old]
         elif op.drop is not None:
-            op.drop = self._release(op.obj, old, books)
+            op.drop = self._release(op.obj, old, books, op.ts)
             self.content.pop(op.obj)
+        if self.stale and acts and op.drop is None and not op.inplace:
+            self._clean(op)
+        books.now["stale"] = len(self.stale)
+        books.now["index"] = self.entry * (len(self.stale) + books.now["unique"])
         return [op]
 
     def _store(self, op: SlowOp, old: Hashable, books: Books) -> None:
         if op.hash is None:
             books.count["dedup.unhashed"] += 1
         content: Hashable = ("hash", op.hash) if op.hash is not None else ("own", op.ts)
-        hit = bool(self.holders.get(content))
+        live = bool(self.holders.get(content))
+        hit = live or content in self.stale
         if hit:
-            books.count["dedup.hits"] += 1
             books.count["dedup.saved_bytes"] += PAGE
+            books.count["dedup.verify_bytes"] += PAGE
+        if hit and not live:
+            books.count["dedup.stale_hits"] += 1
+            books.now["unique"] += 1
+            del self.stale[content]
+        if live:
+            books.count["dedup.hits"] += 1
             if op.memcg not in self.holders[content].values():
                 books.count["dedup.cross_memcg_hits"] += 1
         dead = None
         if old is not None and old != content:
-            dead = self._release(op.obj, old, books)
+            dead = self._release(op.obj, old, books, op.ts)
         self.holders.setdefault(content, {})[op.obj] = op.memcg
         if op.hash is not None:
             shared = len(self.holders[content]) + (old == content)  # the old reference is still held at the look-up
@@ -59,12 +73,21 @@ class SlowDedup(SlowStage):
             books.now["unique"] += 1
         op.block = self.block_of[content]
 
-    def _release(self, obj: int, content: Hashable, books: Books) -> Hashable:
+    def _clean(self, op: SlowOp) -> None:
+        oldest = next(iter(self.stale))
+        if len(self.stale) > self.capacity or op.ts - self.stale[oldest] >= self.ttl:
+            del self.stale[oldest]
+            op.drop = self.block_of.pop(oldest)
+
+    def _release(self, obj: int, content: Hashable, books: Books, ts: int) -> Hashable:
         del self.holders[content][obj]
         if self.holders[content]:
             return None
         del self.holders[content]
         books.now["unique"] -= 1
+        if self.loose and isinstance(content, tuple) and content[0] == "hash":
+            self.stale[content] = ts
+            return None
         return self.block_of.pop(content)
 
     def figures(self, books: Books) -> dict[str, float]:
@@ -73,5 +96,10 @@ class SlowDedup(SlowStage):
         if books.count["arrived"]:
             out["dedup.hit_rate"] = books.count["dedup.hits"] / books.count["arrived"]
         out["dedup.unique_peak"] = books.peak["unique"]
-        out["dedup.index_bytes_peak"] = self.entry * books.peak["unique"]
+        out["dedup.index_bytes_peak"] = books.peak["index"]
+        if self.loose:
+            out["dedup.stale_hits"] = books.count["dedup.stale_hits"]
+            out["dedup.stale_peak"] = books.peak["stale"]
+        if self.verify:
+            out["dedup.verify_bytes"] = books.count["dedup.verify_bytes"]
         return out
