@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from swaptrace.model.errors import UsageError, closest
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
-from swaptrace.model.ops import Ops
+from swaptrace.model.ops import Backing, Op, Ops
 from swaptrace.model.units import parse_bytes, parse_share
 
 __all__ = [
@@ -160,6 +161,7 @@ class Stage(Component, Protocol):
     role: ClassVar[Role] = Role.CONTENT
     over_ftl: ClassVar[bool] = True  # a placement: pages go to one device with a translation layer of its own
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
+    compressors: Mapping[Backing, str] = MappingProxyType({})  # lz4 or zstd, by backing; lz4 where it does not say
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay; ``above`` is the stage before this one in the path, started already."""
@@ -174,6 +176,12 @@ class Stage(Component, Protocol):
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield the figures that only this stage has: names of the metric table and their values."""
         yield from ()
+
+    def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
+        """Return the cost parameters that each page of this op and backing pays here, besides what its backing
+        costs by itself (:mod:`swaptrace.model.work`): checks and hashes on its way down.
+        """
+        return ()
 
 
 class Layout(Component, Protocol):

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from swaptrace.model.ops import Backing, Op
 
-__all__ = ["METADATA", "VIRTUAL", "Gauge", "Ledger", "PageStream"]
+__all__ = ["DISCARDED", "ERASE_BLOCKS", "METADATA", "VIRTUAL", "Gauge", "Ledger", "PageStream"]
 
 Ints = NDArray[np.int64]
 METADATA = "indirection.metadata_bytes"
 VIRTUAL = "slots.virtual"
+DISCARDED, ERASE_BLOCKS = "basis.discarded_pages", "basis.erase_blocks"  # counts that only prices need
 _WIDTH = 64  # walks and lines of one op are below this
 _SPLIT = 24
 _SAFE = 1 << 62

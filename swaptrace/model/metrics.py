@@ -10,7 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["METRICS", "METRIC_BY_NAME", "Better", "Metric", "MetricKind"]
+__all__ = ["METRICS", "METRIC_BY_NAME", "Better", "Metric", "MetricKind", "is_inferred"]
+
+_PRICED = ("indirection.ns", "cost.")
+# Figures that do not depend on when an unseen free happened; all others carry the mark `inferred`.
+_CERTAIN = (
+    "trace.",
+    "write.logical_bytes",
+    "dedup.zero_pages",
+    "dedup.same_filled_pages",
+    "indirection.metadata_bytes.static",
+)
 
 
 class Better(StrEnum):
@@ -38,6 +48,16 @@ class Metric:
     better: Better
     kind: MetricKind
     doc: str
+
+    @property
+    def priced(self) -> bool:
+        """Whether its value is a price: a cost model and exact counts give it, after the replay."""
+        return self.name.startswith(_PRICED)
+
+
+def is_inferred(name: str) -> bool:
+    """Return whether metric ``name`` depends on when frees happened that no event showed."""
+    return not name.startswith(_CERTAIN)
 
 
 _L, _H, _N = Better.LOWER, Better.HIGHER, Better.NEITHER
@@ -319,9 +339,25 @@ METRICS: tuple[Metric, ...] = (
         _M,
         "ns",
         {
-            f"cost.{op}_ns.{stat}": f"modelled indirection latency of one {op.replace('_', '-')}, {stat}"
-            for op in ("swap_out", "swap_in", "free")
+            f"cost.{op}_ns.{stat}": f"modelled latency of one {what}, {stat}: its table walks, and, if the cost preset "
+            "has a device, what happens to the page (docs/costs.md)"
+            for op, what in (
+                ("swap_out", "page swapped out"),
+                ("swap_in", "page read back"),
+                ("cache_hit", "fault that the swap cache answers"),
+                ("free", "slot free"),
+            )
             for stat in ("mean", "p50", "p99")
+        },
+    ),
+    *_metrics(_L, _M, "ns", {"cost.device_ns": "time of the device: its reads, writes and discards, priced"}),
+    *_metrics(
+        _H,
+        _M,
+        "y",
+        {
+            "cost.device_life_years": "erase budget of the device / write.erases, extrapolated from the trace's "
+            "duration; absent without erases"
         },
     ),
 )

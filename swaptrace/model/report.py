@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swaptrace.model.basis import Basis
+from swaptrace.model.cost import PARAMETERS, CostModel, Price
 from swaptrace.model.errors import InputError
 from swaptrace.model.metrics import METRIC_BY_NAME, Better, MetricKind
 
@@ -55,10 +58,24 @@ class PolicyUsed:
 
 @dataclass(frozen=True)
 class CostUsed:
-    """Which cost parameters priced the modelled figures."""
+    """Which cost model priced the modelled figures: the preset, the sha256 of its values, what overrides some of them
+    (``low..typical..high``), and those prices that act in this report.
+    """
 
     preset: str
     sha256: str
+    overrides: dict[str, str] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+
+    @staticmethod
+    def of(cost: CostModel, acting: Collection[str]) -> CostUsed:
+        """Return what a report keeps of ``cost``, of which the parameters ``acting`` are used."""
+        prices = {name: cost.prices[name] for name in PARAMETERS if name in acting}
+        return CostUsed(cost.preset, cost.sha256, dict(cost.overrides), prices)
+
+    def same_prices(self, other: CostUsed) -> bool:
+        """Return whether both mean the same prices: one machine."""
+        return (self.sha256, self.overrides) == (other.sha256, other.overrides)
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,7 @@ class Report:
     seed: int = 0
     options: dict[str, str] = field(default_factory=dict)  # replay options that change figures (free_inference)
     warnings: tuple[str, ...] = ()
+    basis: Basis | None = None  # what the prices were applied to; None in reports of before it was kept
     schema: str = REPORT_SCHEMA
 
     def value(self, name: str) -> float | int | None:

@@ -12,14 +12,16 @@ from swaptrace import __version__
 from swaptrace.kernels.loop import engine_name
 from swaptrace.model.component import Layout, Role, Space, Stage
 from swaptrace.model.cost import CostModel
+from swaptrace.model.cost_files import load_cost
 from swaptrace.model.errors import CapabilityError, InputError, UsageError, closest
-from swaptrace.model.ledger import Ledger
+from swaptrace.model.ledger import DISCARDED, Ledger
 from swaptrace.model.meta import Capability, Sight
 from swaptrace.model.ops import Ops
+from swaptrace.model.pricing import reprice
 from swaptrace.model.report import CostUsed, PolicyUsed, Report, ToolUsed, TraceUsed
 from swaptrace.model.trace import Trace
 from swaptrace.policies.policy import Policy
-from swaptrace.replay.figures import figures
+from swaptrace.replay.figures import basis_of, figures
 from swaptrace.replay.objects import NEEDED_COLUMNS, RARE_COLUMNS, Objects
 from swaptrace.replay.space import space_of
 from swaptrace.replay.workers import Workers, usable_cpus
@@ -77,6 +79,8 @@ class Run:
             self.layout.enter(ops)
             for stage in self._placing:
                 stage.feed(ops)
+            if ops.writes is not None:
+                self.ledger.count(DISCARDED, len(ops.writes.dead_page) * ops.writes.dead_pages)
             self.layout.feed(ops)
         self.ledger.end()
 
@@ -101,7 +105,7 @@ def replay(
 
     ``free_inference`` places frees that no event showed ``latest`` or ``earliest`` (replay/objects.py); ``progress``
     is called with (events done, events in all). ``jobs`` policies at most are replayed at the same time (0: as many as
-    there are CPUs); the reports do not depend on it.
+    there are CPUs); the reports do not depend on it. ``cost`` prices the modelled figures (without it: neutral).
 
     Errors: :class:`CapabilityError` if the trace lacks what a policy needs; :class:`SpaceError` if a replayed device
     is too small; :class:`InputError` if the trace is corrupt.
@@ -127,12 +131,12 @@ def replay(
             if progress is not None:
                 progress(events.first + len(events), trace.rows)
         workers.wait()
-    reports = []
+    reports, cost = [], cost or load_cost()
     for run in runs:
         run.finish()
         objects = next(lane for lane, fed in lanes if run in fed)
         span = (last_ts or 0) - (first_ts or 0)
-        reports.append(_report(trace, run, objects, cost or CostModel.load(), command, free_inference, span))
+        reports.append(reprice(_report(trace, run, objects, command, free_inference, span), cost))
     return reports
 
 
@@ -165,9 +169,8 @@ def _check(trace: Trace, policy: Policy) -> None:
             )
 
 
-def _report(
-    trace: Trace, run: Run, objects: Objects, cost: CostModel, command: str, free_inference: str, span: int
-) -> Report:
+def _report(trace: Trace, run: Run, objects: Objects, command: str, free_inference: str, span: int) -> Report:
+    """Return the report without prices."""
     counts, meta, policy = objects.counts, trace.meta, run.policy
     if counts.events != trace.rows:
         raise InputError(f"{trace.path} ended after {counts.events:,} of {trace.rows:,} events.", "", "Copy it again.")
@@ -196,10 +199,11 @@ def _report(
             params={f"{part.kind.name}.{k}": v for part in policy.parts for k, v in part.texts.items()},
             origin=policy.origin,
         ),
-        cost=CostUsed(cost.preset, cost.sha256),
-        metrics=figures(run.ledger, counts, cost, run.stages),
+        cost=CostUsed("", ""),
+        metrics=figures(run.ledger, counts, run.stages),
         options={"free_inference": free_inference},
         warnings=tuple(_warnings(trace, objects)),
+        basis=basis_of(run.ledger, run.stages),
     )
 
 

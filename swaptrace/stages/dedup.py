@@ -38,7 +38,7 @@ from swaptrace.model.component import PAGE, Layout, Param, Space, Stage, choice,
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
-from swaptrace.model.ops import Backing, Ops
+from swaptrace.model.ops import Backing, Op, Ops
 from swaptrace.model.units import parse_time_ns
 from swaptrace.stages.sharing import MemcgSharing
 
@@ -124,6 +124,11 @@ class Dedup(Stage):
             yield "dedup.hit_rate", counts["dedup.hits"] / counts["dedup.arrived"]
         for name in ("dedup.unique", "dedup.index_bytes"):
             yield f"{name}_peak", gauges[name].peak if name in gauges else 0
+
+    def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
+        """Each writeout that reaches the stage is hashed and looked up."""
+        arrives = op == Op.OUT and backing not in (Backing.ZERO, Backing.SAME)
+        return ("hash_ns", "index_ns") if arrives else ()
 
     def _account(self, ops: Ops, takes: NDArray[np.int64], taken: Taken) -> None:
         ledger = self._ledger

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.ftl import PageMappedFtl
 from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, share_param
-from swaptrace.model.ledger import Ledger
+from swaptrace.model.ledger import ERASE_BLOCKS, Ledger
 from swaptrace.model.ops import DeviceWrites, Ops
 
 __all__ = ["Ftl"]
@@ -55,6 +55,7 @@ class Ftl(Stage):
         """Report what the device did."""
         self._ledger.count("write.flash_bytes", PAGE * self._ftl.flash_pages)
         self._ledger.count("write.erases", self._ftl.erases)
+        self._ledger.count(ERASE_BLOCKS, self._ftl.blocks)
 
 
 def _stream(writes: DeviceWrites) -> NDArray[np.int64]:

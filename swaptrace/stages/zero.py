@@ -111,6 +111,12 @@ class Zero(Stage):
         if self._mapped is not None:
             yield from self._mapped.figures()
 
+    def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
+        """Each page that is swapped out is checked."""
+        if op != Op.OUT:
+            return ()
+        return ("zero_accept_ns",) if backing in (Backing.ZERO, Backing.SAME) else ("zero_reject_ns",)
+
     def _touched(self, ops: Ops, kept: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return the ops on objects that are elided before or in this batch: few, in most traces."""
         self._latest = grown(self._latest, int(ops.handle.max()) + 1, _STORED)
