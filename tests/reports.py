@@ -32,7 +32,7 @@ def report(
     policy: str = "swap-table",
     metrics: Mapping[str, float | int | Figure] | None = None,
     *,
-    cost: str = "typical",
+    cost: str = "neutral",
     warnings: tuple[str, ...] = (),
     options: Mapping[str, str] | None = None,
     **trace: Any,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Format, FreeInference, Jobs, Metrics, Policies, Quiet
+from swaptrace.cli.options import Cost, CostSet, Format, FreeInference, Jobs, Metrics, Policies, Quiet, cost_model
 
 if TYPE_CHECKING:
     from swaptrace.compare.gate import Gate
+    from swaptrace.model.cost import CostModel
     from swaptrace.model.report import Report
 
 __all__ = ["diff", "register"]
@@ -40,6 +41,8 @@ def diff(
     ] = None,
     metrics: Metrics = None,
     style: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TEXT,
+    cost: Cost = None,
+    cost_set: CostSet = None,
     free_inference: Annotated[
         FreeInference, typer.Option(help="Where to place a slot free that no event showed.")
     ] = FreeInference.LATEST,
@@ -52,7 +55,7 @@ def diff(
 ) -> None:
     """Compare reports, or policies on a trace.
 
-    The first is the base. Figures are exact unless marked modelled.
+    The first is the base. Figures are exact unless marked modelled. With --cost saved reports are priced anew.
     """
     from swaptrace.compare.diff import compare
     from swaptrace.compare.gate import parse_gate, tripped
@@ -61,7 +64,11 @@ def diff(
     gates: list[Gate] = [parse_gate(text) for text in fail_on or []]
     patterns = metrics or []
     metric_names([], patterns)  # a misspelt pattern is found before the replay, not after it
-    reports = _replayed(inputs, policies, free_inference, quiet, jobs) if policies else _loaded(inputs)
+    prices = cost_model(cost, cost_set)
+    if policies:
+        reports = _replayed(inputs, policies, free_inference, prices, quiet, jobs)
+    else:
+        reports = _loaded(inputs, prices)
     shown = compare(reports[0], reports[1:], patterns, allow_different_traces=allow_different_traces)
     whole = compare(reports[0], reports[1:], allow_different_traces=allow_different_traces) if gates else []
     broken = [line for gate in gates for each in whole if (line := tripped(gate, each))]
@@ -89,7 +96,12 @@ def diff(
 
 
 def _replayed(
-    inputs: list[Path], specs: list[str], free_inference: FreeInference, quiet: bool, jobs: int
+    inputs: list[Path],
+    specs: list[str],
+    free_inference: FreeInference,
+    cost: CostModel | None,
+    quiet: bool,
+    jobs: int,
 ) -> list[Report]:
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.model.errors import UsageError
@@ -102,10 +114,11 @@ def _replayed(
         )
     resolved = resolve_all(specs)
     (trace,) = open_traces(inputs)
-    return replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet, jobs=jobs)
+    return replay_all(trace, resolved, free_inference=free_inference.value, cost=cost, quiet=quiet, jobs=jobs)
 
 
-def _loaded(paths: list[Path]) -> list[Report]:
+def _loaded(paths: list[Path], cost: CostModel | None) -> list[Report]:
+    from swaptrace.cli.run_policies import repriced
     from swaptrace.model.errors import UsageError
     from swaptrace.model.report import Report
 
@@ -115,4 +128,4 @@ def _loaded(paths: list[Path]) -> list[Report]:
             "Two report files, or one trace and two policies.",
             f"swaptrace diff {paths[0]} -p swap-table -p vswap-v6",
         )
-    return [Report.load(path) for path in paths]
+    return repriced([Report.load(path) for path in paths], cost)

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from swaptrace.cli import diff, doctor, info, policies, record, replay, report, schema, synth, validate
+from swaptrace.cli import cost, diff, doctor, info, policies, record, replay, report, schema, synth, validate
 from swaptrace.cli.machine import prefer_avx2_sort, versions
 from swaptrace.model.errors import InputError, PermissionDenied, SpaceError, SwaptraceError
 
@@ -132,7 +132,7 @@ def _options(
     """Record a kernel's swap events, replay them onto virtual-swap layouts, diff the reports."""
 
 
-for _command in (record, doctor, synth, info, validate, replay, report, diff, policies, schema):
+for _command in (record, doctor, synth, info, validate, replay, report, diff, policies, cost, schema):
     _command.register(app)
 
 

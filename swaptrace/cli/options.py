@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from swaptrace.model.cost import CostModel
+
 __all__ = [
+    "Cost",
+    "CostSet",
     "Format",
     "FreeInference",
     "Jobs",
@@ -20,6 +25,7 @@ __all__ = [
     "Quiet",
     "TracePath",
     "command_line",
+    "cost_model",
     "progress",
 ]
 
@@ -57,6 +63,29 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("--metrics", metavar="GLOB", help="Only these metrics, as 'write.*'. Repeatable."),
 ]
+Cost = Annotated[
+    str | None,
+    typer.Option(
+        "--cost",
+        metavar="PRESET|FILE.toml",
+        help="Price the modelled figures: a preset of swaptrace cost list, or a file. Without it: neutral.",
+    ),
+]
+CostSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cost-set",
+        metavar="NAME=VALUE",
+        help="Override one price: VALUE, LOW..HIGH or LOW..TYPICAL..HIGH, as device_read_ns=30us..80us. Repeatable.",
+    ),
+]
+
+
+def cost_model(cost: str | None, changes: list[str] | None) -> CostModel | None:
+    """Return the cost model that the options name, None if neither is given."""
+    from swaptrace.model.cost_files import NEUTRAL, load_cost
+
+    return None if cost is None and not changes else load_cost(NEUTRAL if cost is None else cost, changes or [])
 
 
 def command_line() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Format, FreeInference, Jobs, Metrics, Policies, Quiet
+from swaptrace.cli.options import Cost, CostSet, Format, FreeInference, Jobs, Metrics, Policies, Quiet, cost_model
 
 if TYPE_CHECKING:
     from swaptrace.model.report import Report
@@ -34,13 +34,18 @@ def replay(
     ] = None,
     style: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TEXT,
     metrics: Metrics = None,
+    cost: Cost = None,
+    cost_set: CostSet = None,
     free_inference: Annotated[
         FreeInference, typer.Option(help="Where to place a slot free that no event showed.")
     ] = FreeInference.LATEST,
     jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Replay traces onto policies, print the figures."""
+    """Replay traces onto policies, print the figures.
+
+    Counts are exact; times are priced by a cost model.
+    """
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.compare.select import metric_names
     from swaptrace.model.errors import UsageError
@@ -49,13 +54,14 @@ def replay(
     if not policies:
         raise UsageError("no policy given.", "", "Name one with -p; see them with: swaptrace policies list")
     resolved = resolve_all(policies)
+    prices = cost_model(cost, cost_set)
     if output is not None:
         check_folder(output)  # before the replay, not after it
     opened = open_traces(traces)
     _refuse_twins(opened, output)
     metric_names([], metrics or [])  # a misspelt pattern is found before the replay, not after it
     for trace in opened:
-        reports = replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet, jobs=jobs)
+        reports = replay_all(trace, resolved, free_inference=free_inference.value, cost=prices, quiet=quiet, jobs=jobs)
         if output is not None:
             _write(reports, trace.path, output, quiet)
         _print(reports, style, metrics or [], str(trace.path), last=trace is opened[-1])

@@ -1,4 +1,4 @@
-"""``swaptrace report``: print saved reports again, in another format or with other metrics."""
+"""``swaptrace report``: print saved reports again, in another format, with other metrics or at other prices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Format, Metrics
+from swaptrace.cli.options import Cost, CostSet, Format, Metrics, cost_model
 
 if TYPE_CHECKING:
     from swaptrace.model.report import Report
@@ -26,17 +26,21 @@ def report(
     ],
     style: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.TEXT,
     metrics: Metrics = None,
+    cost: Cost = None,
+    cost_set: CostSet = None,
 ) -> None:
-    """Print saved reports.
+    """Print saved reports, or price them anew.
 
-    Those of one trace stand side by side.
+    Those of one trace stand side by side. With --cost the modelled figures are what a replay with these prices gives:
+    nothing is replayed.
     """
+    from swaptrace.cli.run_policies import repriced
     from swaptrace.model.report import Report
     from swaptrace.render.document import json_reports
     from swaptrace.render.mail import mail_report
     from swaptrace.render.text import text_reports
 
-    loaded = [Report.load(path) for path in runs]
+    loaded = repriced([Report.load(path) for path in runs], cost_model(cost, cost_set))
     patterns = metrics or []
     if style is Format.JSON:
         print(json_reports(loaded, patterns), end="")

@@ -1,4 +1,4 @@
-"""Trace x policies -> reports: what ``replay`` and ``diff TRACE`` share."""
+"""Trace x policies -> reports, and reports -> the same at other prices: for ``replay``, ``diff`` and ``report``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from swaptrace.cli.options import command_line, progress
 
 if TYPE_CHECKING:
+    from swaptrace.model.cost import CostModel
     from swaptrace.model.report import Report
     from swaptrace.model.trace import Trace
     from swaptrace.policies.policy import Policy
 
-__all__ = ["open_traces", "replay_all", "resolve_all"]
+__all__ = ["open_traces", "replay_all", "repriced", "resolve_all"]
 
 
 def resolve_all(specs: Sequence[str]) -> list[Policy]:
@@ -35,12 +36,31 @@ def open_traces(paths: Sequence[Path]) -> list[Trace]:
 
 
 def replay_all(
-    trace: Trace, policies: Sequence[Policy], *, free_inference: str, quiet: bool, jobs: int = 0
+    trace: Trace,
+    policies: Sequence[Policy],
+    *,
+    free_inference: str,
+    cost: CostModel | None = None,
+    quiet: bool,
+    jobs: int = 0,
 ) -> list[Report]:
     """Replay ``trace`` onto ``policies`` with a progress bar and return their reports, in that order."""
     from swaptrace.replay.engine import replay
 
     with progress(trace.rows, trace.path.name, quiet) as update:
         return replay(
-            trace, policies, free_inference=free_inference, command=command_line(), jobs=jobs, progress=update
+            trace,
+            policies,
+            free_inference=free_inference,
+            cost=cost,
+            command=command_line(),
+            jobs=jobs,
+            progress=update,
         )
+
+
+def repriced(reports: Sequence[Report], cost: CostModel | None) -> list[Report]:
+    """Return ``reports`` at the prices of ``cost``; as they are if that is None."""
+    from swaptrace.model.pricing import reprice
+
+    return list(reports) if cost is None else [reprice(report, cost) for report in reports]

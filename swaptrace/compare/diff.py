@@ -2,12 +2,13 @@
 worse.
 
 Rules. Replay counts are exact, so two exact figures differ or are equal: there is no noise to allow for. A
-modelled figure carries the range of its cost parameters (``low`` .. ``high``); where both sides have one,
-the relative delta is taken three times, with every cost parameter at its low, its stated and its high value
-*in both reports at once*, because one machine prices both sides. The smallest and the largest of the three
-are the range of the delta. If the reports were priced by different parameters that pairing has no meaning,
-and the range is the widest possible: ``test.low / base.high`` to ``test.high / base.low``. A range with
-zero inside it leaves the sign open.
+modelled figure carries the range of its cost parameters (``low`` .. ``high``). Where both sides have one and
+were priced alike, the relative delta is taken at several prices that are the same on both sides, because one
+machine prices both (:mod:`swaptrace.compare.prices`; without the basis of both reports only with all prices
+low, typical and high); the smallest and the largest are the range of the delta. If the reports were priced by
+different parameters that pairing has no meaning, and the range is the widest possible: ``test.low /
+base.high`` to ``test.high / base.low``. A range with zero inside it leaves the sign open; ``flips`` are the
+parameters that turn it by themselves.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from swaptrace.compare.prices import Flip, PricedPair, Sides
 from swaptrace.compare.select import metric_names
 from swaptrace.model.errors import InputError
 from swaptrace.model.metrics import Better, MetricKind
-from swaptrace.model.report import Figure, Report
+from swaptrace.model.report import CostUsed, Figure, Report
 
-__all__ = ["Diff", "Row", "Verdict", "compare", "diff"]
+__all__ = ["Diff", "Row", "Verdict", "compare", "cost_text", "diff"]
 
 
 class Verdict(StrEnum):
@@ -56,6 +58,7 @@ class Row:
     high: float | None
     verdict: Verdict
     inferred: bool
+    flips: tuple[Flip, ...] = ()  # of an unclear one: the cost parameters that turn its sign by themselves
 
 
 @dataclass(frozen=True)
@@ -97,15 +100,13 @@ def compare(
                 "Replay both policies on one trace, or say --allow-different-traces.",
             )
     likes = {n: next(r.metrics[n] for r in reports if n in r.metrics) for n in metric_names(reports, patterns)}
-    return [
-        Diff(
-            base,
-            test,
-            tuple(_row(name, like, base, test) for name, like in likes.items()),
-            tuple(_notes(base, test)),
-        )
-        for test in tests
-    ]
+    diffs = []
+    for test in tests:
+        paired = base.cost.same_prices(test.cost)
+        pair = PricedPair(base, test) if paired and base.basis and test.basis else None
+        rows = tuple(_row(name, like, base, test, paired, pair) for name, like in likes.items())
+        diffs.append(Diff(base, test, rows, tuple(_notes(base, test))))
+    return diffs
 
 
 def _identity(report: Report) -> str:
@@ -117,8 +118,8 @@ def _notes(base: Report, test: Report) -> list[str]:
     notes = []
     if base.trace.sha256 != test.trace.sha256:
         notes.append(f"different traces: {_identity(base)} and {_identity(test)}")
-    if base.cost.sha256 != test.cost.sha256:
-        notes.append(f"different cost parameters: {base.cost.preset} and {test.cost.preset}")
+    if not base.cost.same_prices(test.cost):
+        notes.append(f"different cost parameters: {cost_text(base.cost)} and {cost_text(test.cost)}")
     for key in sorted(base.options.keys() | test.options.keys()):
         one, other = base.options.get(key, "unset"), test.options.get(key, "unset")
         if one != other:
@@ -128,7 +129,12 @@ def _notes(base: Report, test: Report) -> list[str]:
     return notes
 
 
-def _row(name: str, like: Figure, one: Report, other: Report) -> Row:
+def cost_text(cost: CostUsed) -> str:
+    """Return preset and overrides, as ``emmc51 device_read_ns=30000..55000..80000``."""
+    return " ".join([cost.preset, *(f"{name}={text}" for name, text in cost.overrides.items())])
+
+
+def _row(name: str, like: Figure, one: Report, other: Report, paired: bool, pair: PricedPair | None) -> Row:
     """Return the row of metric ``name``; ``like`` is a figure of it, for its unit, direction and kind."""
     base, test = one.metrics.get(name), other.metrics.get(name)
     fixed = name, like.unit, like.better, like.kind
@@ -137,9 +143,16 @@ def _row(name: str, like: Figure, one: Report, other: Report) -> Row:
         return Row(*fixed, base, test, None, None, None, None, Verdict.ABSENT, inferred)
     delta = test.value - base.value
     relative = _ratio(test.value, base.value)
-    low, high = _range(base, test, relative, paired=one.cost.sha256 == other.cost.sha256)
-    verdict = _verdict(delta, low, high, like.better)
-    return Row(*fixed, base, test, delta, relative, low, high, verdict, inferred)
+    flips: tuple[Flip, ...] = ()
+    if pair is None or not pair.has(name):
+        low, high = _range(_ends(base, test, paired))
+        verdict = _verdict(delta, low, high, like.better)
+    else:
+        moved = [sides for _, ends in pair.moved(name) for sides in ends]
+        low, high = _range([*pair.at_corners(name), *moved])
+        verdict = _verdict(delta, low, high, like.better)
+        flips = pair.flips(name) if verdict is Verdict.UNCLEAR else ()
+    return Row(*fixed, base, test, delta, relative, low, high, verdict, inferred, flips)
 
 
 def _ratio(test: float, base: float) -> float | None:
@@ -148,15 +161,20 @@ def _ratio(test: float, base: float) -> float | None:
     return (test - base) / abs(base)
 
 
-def _range(base: Figure, test: Figure, relative: float | None, paired: bool) -> tuple[float | None, float | None]:
-    if base.low is None or base.high is None or test.low is None or test.high is None or relative is None:
-        return None, None
+def _ends(base: Figure, test: Figure, paired: bool) -> list[Sides]:
+    """Return base and test at the ends of their ranges, as far as the two figures tell."""
+    if base.low is None or base.high is None or test.low is None or test.high is None:
+        return []
     if paired:
-        bounds = [_ratio(test.low, base.low), relative, _ratio(test.high, base.high)]
-    else:
-        bounds = [_ratio(test.low, base.high), relative, _ratio(test.high, base.low)]
+        return [(base.low, test.low), (base.value, test.value), (base.high, test.high)]
+    return [(base.high, test.low), (base.value, test.value), (base.low, test.high)]
+
+
+def _range(points: Sequence[Sides]) -> tuple[float | None, float | None]:
+    """Return the smallest and the largest relative delta, None without points or where one has no ratio."""
+    bounds = [_ratio(test, base) for base, test in points]
     known = [bound for bound in bounds if bound is not None]
-    return (min(known), max(known)) if len(known) == len(bounds) else (None, None)
+    return (min(known), max(known)) if known and len(known) == len(bounds) else (None, None)
 
 
 def _verdict(delta: float, low: float | None, high: float | None, better: Better) -> Verdict:

@@ -29,10 +29,11 @@ from swaptrace.model.ops import Op
 from swaptrace.model.report import CostUsed, Figure, Report, figure
 from swaptrace.model.work import PRICED_OPS
 
-__all__ = ["Formula", "formulas", "reprice"]
+__all__ = ["Formula", "formulas", "is_whole", "reprice"]
 
 PAGE, _CLUSTER = 4096, 512
 _YEAR_NS = 365.25 * 86400 * 1e9
+_WHOLE = "cost.device_ns"  # every report that is priced with a device has it
 _PERCENTILES = {"p50": 50, "p99": 99}
 Prices = Mapping[str, float]
 
@@ -70,6 +71,11 @@ def reprice(report: Report, cost: CostModel) -> Report:
             figures[metric.name] = report.metrics[metric.name]
     acting = {name for f in found if f.name in priced for name in f.parameters}
     return replace(report, metrics=figures, cost=CostUsed.of(cost, acting))
+
+
+def is_whole(report: Report) -> bool:
+    """Return whether ``report`` was priced with a device: its latencies include what happens to the page."""
+    return _WHOLE in report.metrics
 
 
 def formulas(report: Report, whole: bool) -> list[Formula]:
@@ -139,8 +145,6 @@ def _percentile(classes: list[tuple[Counter[str], int]], percent: int, prices: P
 
 
 def _device(value: Mapping[str, float], basis: Basis) -> Iterator[Formula]:
-    if not {"write.host_bytes", "write.requests", "read.device_bytes"} <= value.keys():
-        return
     read, write, behind, discard = DEVICE
     requests = value["write.requests"]
     paid = {
@@ -149,4 +153,4 @@ def _device(value: Mapping[str, float], basis: Basis) -> Iterator[Formula]:
         behind: value["write.host_bytes"] // PAGE - requests,
         discard: basis.discarded_pages / _CLUSTER,
     }
-    yield _sum("cost.device_ns", paid)
+    yield _sum(_WHOLE, paid)

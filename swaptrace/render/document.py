@@ -55,7 +55,16 @@ def json_diff(diffs: Sequence[Diff], tripped: Sequence[str], reproduce: str) -> 
 
 
 def _policy(report: Report) -> dict[str, Any]:
-    return {"name": report.policy.name, "spec": report.policy.spec, "warnings": list(report.warnings)}
+    return {
+        "name": report.policy.name,
+        "spec": report.policy.spec,
+        "cost": {
+            "preset": report.cost.preset,
+            "sha256": report.cost.sha256,
+            "overrides": report.cost.overrides,
+        },
+        "warnings": list(report.warnings),
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -72,4 +81,5 @@ def _row(row: Row) -> dict[str, Any]:
         "high": row.high,
         "verdict": str(row.verdict),
         "inferred": row.inferred,
+        "flips": [flip.parameter for flip in row.flips],
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swaptrace.compare.diff import Diff
+from swaptrace.compare.diff import Diff, Row
 from swaptrace.compare.select import metric_names
 from swaptrace.model.report import Report
 from swaptrace.render.cells import Cells, figure_cells, row_cells
@@ -29,7 +29,8 @@ def mail_diff(diffs: Sequence[Diff], *, trace: str = "") -> str:
     for key, each in zip(keys[1:], diffs, strict=True):
         cells = [row_cells([row]) for row in each.rows if row.base is not None or row.test is not None]
         body += _blocks(cells, ["base", key, "delta", ""])
-    return _page(lines, body, reports, reproduce_command(reports, trace))
+    rows = [row for each in diffs for row in each.rows]
+    return _page(lines, body, reports, reproduce_command(reports, trace), rows)
 
 
 def mail_report(report: Report, patterns: Sequence[str] = (), *, trace: str = "") -> str:
@@ -38,8 +39,10 @@ def mail_report(report: Report, patterns: Sequence[str] = (), *, trace: str = ""
     return _page(header([report]), _blocks(cells, ["value"]), [report], reproduce_command([report], trace))
 
 
-def _page(lines: list[str], body: list[str], reports: Sequence[Report], args: Sequence[str]) -> str:
-    notes = footnotes(body, reports)
+def _page(
+    lines: list[str], body: list[str], reports: Sequence[Report], args: Sequence[str], rows: Sequence[Row] = ()
+) -> str:
+    notes = footnotes(body, reports, rows=rows)
     tail = ["", *notes] if notes else []
     text = "\n".join([*lines, *body, *tail, "", *reproduce(args)]) + "\n"
     return text.encode("ascii", "backslashreplace").decode()

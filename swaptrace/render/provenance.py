@@ -7,7 +7,10 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
-from swaptrace.model.report import Report
+from swaptrace.compare.diff import Row, Verdict
+from swaptrace.compare.prices import Flip
+from swaptrace.model.cost_files import NEUTRAL
+from swaptrace.model.report import CostUsed, Report
 from swaptrace.model.units import format_count, format_seconds
 from swaptrace.render.cells import INFERRED
 
@@ -43,13 +46,19 @@ def header(reports: Sequence[Report], notes: Sequence[str] = (), width: int = MA
         lines += entry(key, policy.name, width)
         if policy.spec != policy.name:
             lines += entry("", f"= {policy.spec}", width)
-    costs = {report.cost.sha256: report.cost.preset for report in reports}
-    lines += entry("cost", " and ".join(f"{preset}  sha256:{sha[:8]}" for sha, preset in costs.items()), width)
+    costs = dict.fromkeys(_cost(report.cost) for report in reports)
+    lines += entry("cost", " and ".join(costs), width)
     tool = reports[0].tool
     lines += entry("tool", f"{tool.name} {tool.version}, engine {tool.engine}, seed {reports[0].seed}", width)
     for text in _warnings(reports, notes):
         lines += entry("warning", text, width)
     return lines
+
+
+def _cost(cost: CostUsed) -> str:
+    """Return preset, digest and every value that overrides one of the preset's."""
+    changes = "".join(f"  {name}={text}" for name, text in cost.overrides.items())
+    return f"{cost.preset}  sha256:{cost.sha256[:8]}{changes}"
 
 
 def _origin(report: Report) -> str:
@@ -91,14 +100,16 @@ def entry(key: str, text: str, width: int) -> list[str]:
     return [f"{key if i == 0 else '':<{_KEY}}{line}".rstrip() for i, line in enumerate(lines)]
 
 
-def footnotes(texts: Sequence[str], reports: Sequence[Report], width: int = MAIL_WIDTH) -> list[str]:
-    """Return the legend of the marks that really occur in ``texts`` (the lines of the tables)."""
+def footnotes(
+    texts: Sequence[str], reports: Sequence[Report], width: int = MAIL_WIDTH, rows: Sequence[Row] = ()
+) -> list[str]:
+    """Return the legend of the marks that really occur in ``texts`` (the lines of the tables of ``rows``)."""
     body = "\n".join(texts)
     out: list[str] = []
     if re.search(r" !(?=\s|$)", body):
         out.append("! : worse than the base")
     if re.search(r" ~(?=\s|$)", body):
-        out.append("~ : the sign depends on cost parameters within their ranges")
+        out += _unclear(rows)
     if re.search(rf"\w\)? \{INFERRED}(?=\s|$)", body):
         counts = sorted({int(report.value("trace.inferred_frees") or 0) for report in reports})
         when = reports[0].options.get("free_inference", "latest")
@@ -107,6 +118,31 @@ def footnotes(texts: Sequence[str], reports: Sequence[Report], width: int = MAIL
             f"{INFERRED} : depends on {count} slot frees that no event showed, placed at the {when} possible moment"
         )
     return [line for text in out for line in textwrap.wrap(text, width, subsequent_indent="    ")]
+
+
+def _unclear(rows: Sequence[Row]) -> list[str]:
+    """Return what turns the sign of the rows marked ``~``: one line, or one for each set of parameters."""
+    causes: dict[tuple[Flip, ...], dict[str, None]] = {}
+    for row in rows:
+        if row.verdict is Verdict.UNCLEAR:
+            causes.setdefault(row.flips, {})[row.metric] = None
+    lines = []
+    for flips, metrics in causes.items():
+        names = "" if len(causes) == 1 else f"{', '.join(metrics)}: "
+        one = "parameter" if len(flips) == 1 else "parameters"
+        each = ", ".join(f"{flip.parameter} ({_extent(flip)})" for flip in flips)
+        several = "s within their ranges" if len(causes) == 1 else "s within their ranges, several at once"
+        lines.append(f"~ : {names}the sign depends on cost " + (f"{one} {each}" if flips else f"parameter{several}"))
+    return lines or ["~ : the sign depends on cost parameters within their ranges"]
+
+
+def _extent(flip: Flip) -> str:
+    """Return the range of a price as ``30..80 us``."""
+    low, high = flip.price.low, flip.price.high
+    if not flip.parameter.endswith("_ns"):
+        return f"{low:g}..{high:g}"
+    unit, size = next(((unit, size) for unit, size in (("ms", 1e6), ("us", 1e3)) if high >= 10 * size), ("ns", 1))
+    return f"{low / size:g}..{high / size:g} {unit}"
 
 
 def reproduce_command(reports: Sequence[Report], trace: str = "", extra: Sequence[str] = ()) -> list[str]:
@@ -119,6 +155,11 @@ def reproduce_command(reports: Sequence[Report], trace: str = "", extra: Sequenc
         args += ["-p", report.policy.name]
     if reports[0].options.get("free_inference", "latest") != "latest":
         args += ["--free-inference", reports[0].options["free_inference"]]
+    cost = reports[0].cost
+    if cost.preset != NEUTRAL:
+        args += ["--cost", cost.preset]
+    for name, value in cost.overrides.items():
+        args += ["--cost-set", f"{name}={value}"]
     return [*args, *extra]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from swaptrace.compare.diff import Diff
+from swaptrace.compare.diff import Diff, Row
 from swaptrace.compare.select import metric_names
 from swaptrace.model.report import Report
 from swaptrace.render.cells import figure_cells, row_cells
@@ -56,7 +56,7 @@ def text_diff(diffs: Sequence[Diff], *, trace: str = "") -> str:
         rows.append([cells.label, cells.values[0], *pairs, f"{cells.kind} {ranges}".rstrip()])
     columns = ["metric", heads[0], *(text for head in heads[1:] for text in (head, "delta", "")), "kind"]
     body = table(rows, columns, left=(0, len(columns) - 1))
-    return _page(reports, notes, body, trace)
+    return _page(reports, notes, body, trace, [row for each in diffs for row in each.rows])
 
 
 def text_reports(reports: Sequence[Report], patterns: Sequence[str] = (), *, trace: str = "") -> str:
@@ -71,8 +71,10 @@ def text_reports(reports: Sequence[Report], patterns: Sequence[str] = (), *, tra
     return _page(reports, [], body, trace)
 
 
-def _page(reports: Sequence[Report], notes: Sequence[str], body: list[str], trace: str) -> str:
-    legend = footnotes(body, reports, _WIDTH)
+def _page(
+    reports: Sequence[Report], notes: Sequence[str], body: list[str], trace: str, shown: Sequence[Row] = ()
+) -> str:
+    legend = footnotes(body, reports, _WIDTH, shown)
     tail = ["", *legend] if legend else []
     lines = [
         *header(reports, notes, _WIDTH),

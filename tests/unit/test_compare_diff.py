@@ -14,7 +14,7 @@ from tests.reports import ranged, report
 NS = "indirection.ns_per_event"
 
 
-def row(metric: str, base: float | Figure, test: float | Figure, *, cost: str = "typical") -> Row:
+def row(metric: str, base: float | Figure, test: float | Figure, *, cost: str = "neutral") -> Row:
     found = diff(report("a", {metric: base}), report("b", {metric: test}, cost=cost)).rows
     assert len(found) == 1
     return found[0]
@@ -100,7 +100,7 @@ def test_what_else_differs_is_noted() -> None:
     base = report("a", options={"free_inference": "latest"})
     test = report("b", options={"free_inference": "earliest"}, cost="other")
     assert diff(base, test).notes == (
-        "different cost parameters: typical and other",
+        "different cost parameters: neutral and other",
         "different free_inference: latest and earliest",
     )
 
