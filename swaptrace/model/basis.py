@@ -35,11 +35,14 @@ class PageClass:
         >>> PageClass.of("out.disk.3.4").key
         'out.disk.3.4'
         """
-        op, backing, walks, lines = key.split(".")
         try:
-            return PageClass(Op[op.upper()], Backing[backing.upper()], int(walks), int(lines))
-        except KeyError as error:
+            op, backing, walks, lines = key.split(".")
+            found = PageClass(Op[op.upper()], Backing[backing.upper()], int(walks), int(lines))
+        except (KeyError, ValueError) as error:
             raise ValueError(f"{key!r} is no class of ops") from error
+        if found.key != key:
+            raise ValueError(f"{key!r} is no class of ops")
+        return found
 
 
 @dataclass(frozen=True)
