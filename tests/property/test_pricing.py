@@ -118,7 +118,9 @@ def test_a_class_for_every_page_that_was_replayed() -> None:
     trace = random_trace(3, 2500)
     (one,) = replay(trace.cut([]), [resolve("vswap-v6+dedup")], cost=load_cost("emmc51"))
     assert one.basis is not None
-    by_op = {op: sum(n for key, n in one.basis.pages.items() if key.startswith(f"{op}.")) for op in ("out", "in", "hit")}
+    by_op = {
+        op: sum(n for key, n in one.basis.pages.items() if key.startswith(f"{op}.")) for op in ("out", "in", "hit")
+    }
     counted = {"out": "trace.writeouts", "in": "trace.reads", "hit": "trace.cache_hits"}
     assert by_op == {op: one.value(name) for op, name in counted.items()}
     written = sum(n for key, n in one.basis.pages.items() if key.startswith("out.disk."))
