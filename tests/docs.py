@@ -7,10 +7,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from swaptrace.model.cost import PARAMETERS, CostModel
+from swaptrace.model.cost_files import NEUTRAL, load_cost, preset_names
 from swaptrace.model.events import COLUMNS, Column
 from swaptrace.model.metrics import METRICS
 from swaptrace.model.report import REPORT_SCHEMA
 from swaptrace.policies.registry import catalogue
+from swaptrace.render.costs import price_rows
 from swaptrace.render.schema import report_schema
 from tests.policy_table import policy_table_page
 
@@ -73,6 +76,28 @@ assumptions and sources. Compose your own: `-p vswap-v6+dedup+flash:buffer=8MiB`
 """
 
 
+def presets_page() -> str:
+    def section(cost: CostModel) -> str:
+        own = [row for row in price_rows(cost) if cost.preset == NEUTRAL or cost.prices[row[0]] != neutral.get(row[0])]
+        rows = [(f"`{name}`", *values, unit or "1", source) for name, *values, unit, _, source in own]
+        return f"""## {cost.preset}
+{cost.summary}; sha256 `{cost.sha256[:8]}`
+
+{table(rows, ("price", "low", "typical", "high", "unit", "source"))}
+"""
+
+    neutral = load_cost(NEUTRAL).prices
+    meanings = table([(f"`{p.name}`", p.unit, p.doc) for p in PARAMETERS.values()], ("price", "unit", "of"))
+    return f"""{MADE.format("swaptrace/model/presets")}
+# Cost presets
+
+What they are for: [costs.md](costs.md). A page is 4 KiB. Presets of devices have the prices of neutral, too.
+
+{meanings}
+
+{chr(10).join(section(load_cost(name)) for name in preset_names())}"""
+
+
 def pages() -> dict[Path, str]:
     """Return every page that is the same with all supported versions of the libraries."""
     return {
@@ -80,6 +105,7 @@ def pages() -> dict[Path, str]:
         DOCS / "trace.md": trace_page(),
         DOCS / "policies.md": policies_page(),
         DOCS / "policy-table.md": policy_table_page(MADE.format("reports/golden by way of tests/policy_table.py")),
+        DOCS / "cost-presets.md": presets_page(),
     }
 
 

@@ -48,7 +48,12 @@ def assert_prices(one: Report, cost: CostModel) -> None:
 
 def prices() -> st.SearchStrategy[Price]:
     number = st.one_of(st.integers(0, 10**6).map(float), st.floats(0, 1e6, allow_subnormal=False))
-    return st.tuples(number, number, number).map(lambda values: Price(*sorted(values)))
+
+    def ordered(values: tuple[float, float, float]) -> Price:
+        low, typical, high = sorted(values)
+        return Price(low, typical, high)
+
+    return st.tuples(number, number, number).map(ordered)
 
 
 @st.composite

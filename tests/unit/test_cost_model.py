@@ -158,7 +158,7 @@ def test_an_unknown_preset_names_the_closest() -> None:
 
 def test_a_model_cannot_be_wrong() -> None:
     for values in ((-1, 0, 0), (0, float("nan"), 1), (2, 1, 3)):
-        with pytest.raises(ValueError, match="a price is|in this order"):
+        with pytest.raises(ValueError, match=r"a price is|in this order"):
             Price(*values)
     with pytest.raises(UsageError):
         CostModel("x", {"device_read_ns": Price(1, 1, 1)})
