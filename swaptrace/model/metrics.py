@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["METRICS", "METRIC_BY_NAME", "Better", "Metric", "MetricKind", "is_inferred"]
+__all__ = ["METRICS", "METRIC_BY_NAME", "SWAPOFF", "Better", "Metric", "MetricKind", "is_inferred"]
 
+SWAPOFF = ("physical", "virtual", "drop_cache", "drop_data")  # ways to get swap back
 _PRICED = ("indirection.ns", "cost.")
 # Figures that do not depend on when an unseen free happened; all others carry the mark `inferred`.
 _CERTAIN = (
@@ -348,6 +349,15 @@ METRICS: tuple[Metric, ...] = (
                 ("free", "slot free"),
             )
             for stat in ("mean", "p50", "p99")
+        },
+    ),
+    *_metrics(
+        _L,
+        _M,
+        "ns",
+        {
+            f"cost.swapoff_ns.{kind}": f"work of swapoff.{kind}, priced one thing after the other (docs/costs.md)"
+            for kind in SWAPOFF
         },
     ),
     *_metrics(_L, _M, "ns", {"cost.device_ns": "time of the device: its reads, writes and discards, priced"}),

@@ -9,6 +9,9 @@ a sum. Its value has every price at its typical value; ``low`` and ``high`` have
   half, or 99 of 100, of the pages do not exceed.
 * ``cost.device_ns`` = pages read x ``device_read_ns`` + write requests x ``device_write_ns`` + other pages written x
   ``device_seq_write_ns`` + pages discarded / 512 x ``device_discard_ns``.
+* ``cost.swapoff_ns.{physical,virtual,drop_cache,drop_data}``, where the report has these vectors: PTEs scanned x
+  ``pte_scan_ns`` + PTEs updated x ``pte_update_ns`` + entries x (``walk_ns`` + ``line_ns``), and with a device pages
+  read x ``device_read_ns`` + pages written x ``device_seq_write_ns``.
 * ``cost.device_life_years`` = erase blocks x ``pe_cycles`` / erases x span of the trace in years of 365.25 days.
 
 A figure that needs a price which the model lacks, or a count which the report lacks, is absent.
@@ -24,7 +27,7 @@ from functools import partial
 from swaptrace.model.basis import Basis
 from swaptrace.model.cost import CORNERS, DEVICE, CostModel
 from swaptrace.model.errors import InputError
-from swaptrace.model.metrics import METRICS, is_inferred
+from swaptrace.model.metrics import METRIC_BY_NAME, METRICS, SWAPOFF, is_inferred
 from swaptrace.model.ops import Op
 from swaptrace.model.report import CostUsed, Figure, Report, figure
 from swaptrace.model.work import PRICED_OPS
@@ -69,8 +72,9 @@ def reprice(report: Report, cost: CostModel) -> Report:
             figures[metric.name] = figure(metric.name, typical, low, high, guessed and is_inferred(metric.name))
         elif metric.name in report.metrics and not metric.priced:
             figures[metric.name] = report.metrics[metric.name]
+    newer = {name: one for name, one in report.metrics.items() if name not in METRIC_BY_NAME}
     acting = {name for f in found if f.name in priced for name in f.parameters}
-    return replace(report, metrics=figures, cost=CostUsed.of(cost, acting))
+    return replace(report, metrics=figures | newer, cost=CostUsed.of(cost, acting))
 
 
 def is_whole(report: Report) -> bool:
@@ -91,6 +95,7 @@ def formulas(report: Report, whole: bool) -> list[Formula]:
             found.append(_sum("indirection.ns_per_event", paid, events))
     for name, op in PRICED_OPS.items():
         found += _latency(name, op, basis, whole)
+    found += _swapoff(value, whole)
     if whole:
         found += _device(value, basis)
     erases, span = value.get("write.erases", 0), report.trace.span_ns
@@ -142,6 +147,20 @@ def _percentile(classes: list[tuple[Counter[str], int]], percent: int, prices: P
         if rest <= 0:
             return cost
     raise AssertionError("more pages than there are")
+
+
+def _swapoff(value: Mapping[str, float], whole: bool) -> Iterator[Formula]:
+    for kind in SWAPOFF:
+        if f"swapoff.{kind}.entries" not in value:
+            continue
+        scanned, updated, entries, read, written = (
+            value.get(f"swapoff.{kind}.{name}", 0)
+            for name in ("ptes_scanned", "ptes_updated", "entries", "pages_read", "pages_written")
+        )
+        paid = {"pte_scan_ns": scanned, "pte_update_ns": updated, "walk_ns": entries, "line_ns": entries}
+        if whole:
+            paid |= {"device_read_ns": read, "device_seq_write_ns": written}
+        yield _sum(f"cost.swapoff_ns.{kind}", paid)
 
 
 def _device(value: Mapping[str, float], basis: Basis) -> Iterator[Formula]:

@@ -4,8 +4,8 @@ Rule. A *swap-out* ends when its page frame can be used for something else, a *s
 
 * What took the page, or answers it, costs the same whichever stage it was (:data:`_BY_BACKING`): the device writes or
   reads it, a pool or a RAM device compresses or decompresses it, a buffer copies it, a zero page is cleared at its
-  swap-in; a content that is already held costs nothing more. Every swap-in costs a fault, too; a fault that the swap
-  cache answers a minor one. A free costs its walks only.
+  swap-in; a content that is already held costs nothing more. Every swap-in costs a fault, too, a minor one where the
+  swap cache answers. A free costs its walks only.
 * What else a stage does to a page on its way down (the check for zeroes, the hash) is what its ``work`` says.
 
 Writes that an op causes but does not wait for (a full buffer, a cleaner, a writeback) are device time, not latency.
@@ -37,6 +37,7 @@ _BY_BACKING: dict[tuple[Op, Backing], tuple[str, ...]] = {
     (Op.IN, Backing.DISK): ("fault_ns", "device_read_ns"),
     (Op.IN, Backing.ZSWAP): ("fault_ns", "{}_decompress_ns"),
     (Op.IN, Backing.RAM): ("fault_ns", "{}_decompress_ns"),
+    (Op.IN, Backing.CACHE): ("minor_fault_ns",),
     (Op.HIT, Backing.CACHE): ("minor_fault_ns",),
 }
 

@@ -46,6 +46,18 @@ def slow_prices(report: Report, prices: Mapping[str, float]) -> dict[str, Fracti
             for percent in (50, 99):  # the first page with at least that share of all at or before it
                 place = next(i for i in range(len(pages)) if Fraction(i + 1, len(pages)) >= Fraction(percent, 100))
                 out[f"cost.{name}_ns.p{percent}"] = pages[place]
+    for kind in ("physical", "virtual", "drop_cache", "drop_data"):
+        work = {name.rpartition(".")[2]: int(n) for name, n in exact.items() if name.startswith(f"swapoff.{kind}.")}
+        if work:
+            out[f"cost.swapoff_ns.{kind}"] = (
+                work["ptes_scanned"] * price["pte_scan_ns"]
+                + work["ptes_updated"] * price["pte_update_ns"]
+                + work["entries"] * (price["walk_ns"] + price["line_ns"])
+            )
+            if whole:
+                out[f"cost.swapoff_ns.{kind}"] += (
+                    work["pages_read"] * price["device_read_ns"] + work["pages_written"] * price["device_seq_write_ns"]
+                )
     if whole:
         requests = int(exact["write.requests"])
         out["cost.device_ns"] = (

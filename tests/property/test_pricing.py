@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from swaptrace.model.basis import Basis
 from swaptrace.model.cost import CORNERS, CostModel, Price
 from swaptrace.model.cost_files import load_cost, preset_names
+from swaptrace.model.metrics import SWAPOFF, Better, MetricKind
 from swaptrace.model.ops import Backing, Op
 from swaptrace.model.pricing import reprice
-from swaptrace.model.report import Report
+from swaptrace.model.report import Figure, Report, figure
 from swaptrace.model.trace import Trace
 from swaptrace.policies.registry import resolve
 from swaptrace.replay.engine import replay
@@ -38,12 +39,12 @@ COUNTS = st.integers(0, 60)
 
 def assert_prices(one: Report, cost: CostModel) -> None:
     """The priced figures of ``one`` are those of the twin, at all three corners."""
-    shown = {name: figure for name, figure in one.metrics.items() if name.startswith(("cost.", "indirection.ns"))}
+    shown = {name: found for name, found in one.metrics.items() if name.startswith(("cost.", "indirection.ns"))}
     for corner, field in zip(CORNERS, ("low", "value", "high"), strict=True):
         expected = slow_prices(one, cost.at(corner))
         assert shown.keys() == expected.keys()
-        for name, figure in shown.items():
-            assert getattr(figure, field) == pytest.approx(float(expected[name]), rel=1e-12, abs=0)
+        for name, found in shown.items():
+            assert getattr(found, field) == pytest.approx(float(expected[name]), rel=1e-12, abs=0)
 
 
 def prices() -> st.SearchStrategy[Price]:
@@ -79,15 +80,27 @@ def bases(draw: st.DrawFn) -> Basis:
 
 
 @settings(max_examples=150, deadline=None)
-@given(basis=bases(), cost=cost_models(), counts=st.lists(COUNTS, min_size=9, max_size=9), span=st.integers(0, 10**12))
-def test_prices_equal_their_twin(basis: Basis, cost: CostModel, counts: list[int], span: int) -> None:
+@given(
+    basis=bases(),
+    cost=cost_models(),
+    counts=st.lists(COUNTS, min_size=9, max_size=9),
+    swapoff=st.lists(st.tuples(st.sampled_from(SWAPOFF), COUNTS), max_size=3),
+    span=st.integers(0, 10**12),
+)
+def test_prices_equal_their_twin(
+    basis: Basis, cost: CostModel, counts: list[int], swapoff: list[tuple[str, int]], span: int
+) -> None:
     names = ("trace.writeouts", "trace.reads", "trace.frees", "indirection.lookups", "indirection.cachelines")
     exact = dict(zip((*names, "write.requests", "write.erases"), counts, strict=False))
     exact |= {
         "write.host_bytes": 4096 * (exact["write.requests"] + counts[7]),
         "read.device_bytes": 4096 * counts[8],
     }
-    assert_prices(reprice(replace(report("a", exact, span_ns=span), basis=basis), cost), cost)
+    figures = {name: figure(name, value) for name, value in exact.items()}
+    for kind, number in swapoff:
+        for i, name in enumerate(("ptes_scanned", "ptes_updated", "entries", "pages_read", "pages_written")):
+            figures[f"swapoff.{kind}.{name}"] = Figure(number * i + 7, "1", Better.LOWER, MetricKind.EXACT)
+    assert_prices(reprice(replace(report("a", figures, span_ns=span), basis=basis), cost), cost)
 
 
 @pytest.mark.parametrize("spec", SPECS)
