@@ -68,7 +68,8 @@ Cost = Annotated[
     typer.Option(
         "--cost",
         metavar="PRESET|FILE.toml",
-        help="Price the modelled figures: a preset of swaptrace cost list, or a file. Without it: neutral.",
+        help="Price the modelled figures: a preset of swaptrace cost list, or a file. Without it a replay "
+        "is priced with neutral, and a saved report stays as it is.",
     ),
 ]
 CostSet = Annotated[
