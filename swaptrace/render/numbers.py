@@ -11,6 +11,7 @@ __all__ = ["Scale", "bound", "number", "percent", "scale_of"]
 
 _BYTES = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))
 _TIMES = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
+_YEARS = (("years", 1), ("days", 1 / 365.25), ("hours", 1 / 8766))
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Scale:
     """How one row is shown: its unit (empty for plain numbers) and what a value is divided by."""
 
     unit: str
-    divisor: int = 1
+    divisor: float = 1
 
     def cell(self, value: float | int | None) -> str:
         """Return ``value`` in this unit, or ``n/a``."""
@@ -32,7 +33,7 @@ def scale_of(unit: str, values: Iterable[float | int | None]) -> Scale:
 
     A unit in which the smallest value would begin with zeros after the point gives way to a smaller one.
     """
-    steps = {"B": _BYTES, "ns": _TIMES}.get(unit)
+    steps = {"B": _BYTES, "ns": _TIMES, "y": _YEARS}.get(unit)
     if steps is None:
         return Scale("" if unit == "1" else unit)
     sizes = sorted(abs(value) for value in values if value)
