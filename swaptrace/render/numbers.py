@@ -11,7 +11,7 @@ __all__ = ["Scale", "bound", "number", "percent", "scale_of"]
 
 _BYTES = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1))
 _TIMES = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))
-_YEARS = (("years", 1), ("days", 1 / 365.25), ("hours", 1 / 8766))
+_YEARS = (("years", 1), ("days", 1 / 365.25), ("hours", 1 / 8766), ("minutes", 1 / 525960))
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,12 @@ def test_other_units_stay() -> None:
     assert scale_of("pages", [5_000_000]).unit == "pages"
     assert scale_of("1", [5.5]).unit == ""
     assert scale_of("ns", [1.5e6, 2e6]).unit == "ms"
-    assert [scale_of("y", [years, 3 * years]).unit for years in (2.5, 0.1, 1e-3)] == ["years", "days", "hours"]
+    assert [scale_of("y", [years, 3 * years]).unit for years in (2.5, 0.1, 3e-4, 2e-5)] == [
+        "years",
+        "days",
+        "hours",
+        "minutes",
+    ]
     assert scale_of("y", [0.5]).cell(0.5) == "182.6"
 
 
