@@ -65,10 +65,7 @@ def diff(
     patterns = metrics or []
     metric_names([], patterns)  # a misspelt pattern is found before the replay, not after it
     prices = cost_model(cost, cost_set)
-    if policies:
-        reports = _replayed(inputs, policies, free_inference, prices, quiet, jobs)
-    else:
-        reports = _loaded(inputs, prices)
+    reports = _replayed(inputs, policies, free_inference, prices, quiet, jobs) if policies else _loaded(inputs, prices)
     shown = compare(reports[0], reports[1:], patterns, allow_different_traces=allow_different_traces)
     whole = compare(reports[0], reports[1:], allow_different_traces=allow_different_traces) if gates else []
     broken = [line for gate in gates for each in whole if (line := tripped(gate, each))]
