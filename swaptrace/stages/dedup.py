@@ -126,9 +126,11 @@ class Dedup(Stage):
             yield f"{name}_peak", gauges[name].peak if name in gauges else 0
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
-        """Each writeout that reaches the stage is hashed and looked up."""
-        arrives = op == Op.OUT and backing not in (Backing.ZERO, Backing.SAME)
-        return ("hash_ns", "index_ns") if arrives else ()
+        """Each writeout that reaches the stage is hashed and looked up; a verified hit is read back and compared."""
+        if op != Op.OUT or backing in (Backing.ZERO, Backing.SAME):
+            return ()
+        verified = self._verify and backing == Backing.SHARED
+        return ("hash_ns", "index_ns", *(("device_read_ns", "compare_ns") if verified else ()))
 
     def _account(self, ops: Ops, takes: NDArray[np.int64], taken: Taken) -> None:
         ledger = self._ledger

@@ -34,7 +34,7 @@ from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, 
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
-from swaptrace.model.ops import NOTHING, Backing, Ops
+from swaptrace.model.ops import NOTHING, Backing, Op, Ops
 
 __all__ = ["Zswap"]
 
@@ -116,6 +116,10 @@ class Zswap(Stage):
         self._ledger.hold("zswap.pages", entries)
         self._ledger.hold("zswap.pool_bytes", occupied_now)
         return ops
+
+    def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
+        """A page that the pool rejects was compressed before it goes on to the device."""
+        return ("lz4_compress_ns",) if op == Op.OUT and backing in (Backing.DISK, Backing.BUFFER) else ()
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what the pool took, gave back and held."""
