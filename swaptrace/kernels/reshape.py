@@ -18,16 +18,37 @@ from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 __all__ = ["behind", "latest", "reshaped"]
 
 
-def reshaped(ops: Ops, source: Ints, op: Bytes, handle: Ints32, new: Bools) -> Ops:
+def reshaped(ops: Ops, source: Ints, op: Bytes, handle: Ints32, new: Bools, moved: Bools | None = None) -> Ops:
     """Return the stream whose row i is an ``op[i]`` on ``handle[i]``, at the time and with the columns of row
     ``source[i]`` of ``ops`` (int64[m], ascending). No stage has annotated it yet.
+
+    ``moved`` marks the rows of handles that have ops which are not what they were, or were another's (None: any may
+    be). The other rows keep their earlier ops, wherever these are now: that saves time where few have moved.
     """
-    out = op == Op.OUT
-    prev, birth = latest(out, handle), latest(new, handle)
+    if moved is None:
+        prev, birth = latest(op == Op.OUT, handle), latest(new, handle)
+    else:
+        rows = np.flatnonzero(moved)
+        place = np.empty(len(ops), np.int32)
+        place[source] = np.arange(len(source), dtype=np.int32)  # where a row has several, its own is the last
+        prev, birth = (
+            _followed(links[source], place, rows, latest(mark[rows], handle[rows]))
+            for links, mark in ((ops.prev, op == Op.OUT), (ops.birth, new))
+        )
     begins = np.flatnonzero(new)
     prev[begins] = birth[begins] = NOTHING
     columns = {name: values[source] for name, values in ops.columns.items()}
     return Ops(ops.ts[source], op, ops.cpu[source], handle, new, prev, birth, ops.sub[source], columns)
+
+
+def _followed(links: Ints32, place: Ints32, rows: Ints, among: Ints32) -> Ints32:
+    """Return ``links`` to old rows as links to ``place``, but those of ``rows`` as what was found ``among`` them."""
+    inside = np.flatnonzero(links >= 0)
+    links[inside] = place[links[inside]]
+    links[rows] = among
+    found = among >= 0
+    links[rows[found]] = rows[among[found]]
+    return links
 
 
 def behind(ops: Ops, after: Ints, handle: Ints32, block: Ints32) -> Ops:

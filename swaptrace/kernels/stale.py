@@ -5,8 +5,8 @@ stays. A take of a stale content is a *stale hit*: it is held again. So no store
 hash. Blocks without a hash are in no index: they die at once, or are stored over in place.
 
 At the end of each op that stores or gives, and at which no other block dies or is stored over, the block that has been
-stale longest dies if it has been so for ``ttl`` or longer, or if more than ``capacity`` contents are stale. One op cleans
-one block: the cleaner's work is spread over the ops, and a backlog is worked off in order.
+stale longest dies if it has been so for ``ttl`` or longer, or if more than ``capacity`` contents are stale. One op
+cleans one block: the cleaner's work is spread over the ops, and a backlog is worked off in order.
 """
 
 from __future__ import annotations

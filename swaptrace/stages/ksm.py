@@ -35,6 +35,7 @@ import numpy as np
 from swaptrace.kernels.folios import Folios
 from swaptrace.kernels.merging import NO_GIVE, Merged, Merging
 from swaptrace.kernels.reshape import reshaped
+from swaptrace.kernels.tables import grown
 from swaptrace.model.component import PAGE, Layout, Param, Space, Stage, count_param
 from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
@@ -113,8 +114,10 @@ class Ksm(Stage):
         n = len(ops)
         sub = self._folios.feed(ops, result.changed & (result.op != Op.OUT))
         gives = result.give != NO_GIVE
+        unlike = np.zeros(int(result.handle.max()) + 1, np.bool_)  # by entry: some op on it is not what it was
+        unlike[result.handle[result.changed]] = True
         if not gives.any():
-            below = reshaped(ops, np.arange(n), result.op, result.handle, result.new)
+            below = reshaped(ops, np.arange(n), result.op, result.handle, result.new, unlike[result.handle])
             if sub is not None:
                 below.sub = sub
             return below
@@ -122,6 +125,8 @@ class Ksm(Stage):
         giving = np.append(source[1:] == source[:-1], False)
         op = np.where(giving, result.give[source], result.op[source])
         handle = np.where(giving, result.given[source], result.handle[source])
-        below = reshaped(ops, source, op, handle, result.new[source] & ~giving)
+        unlike = grown(unlike, int(handle.max()) + 1, False)
+        unlike[result.given[gives]] = unlike[result.handle[gives]] = True
+        below = reshaped(ops, source, op, handle, result.new[source] & ~giving, unlike[handle])
         below.sub = np.where(giving, np.uint16(0), (ops.sub if sub is None else sub)[source])
         return below

@@ -46,9 +46,10 @@ class MappedZero:
     def feed(self, ops: Ops, zero: NDArray[np.bool_]) -> Ops:
         """Return what is left of a batch whose writeouts ``zero`` are of zero pages."""
         vanish, frees = np.zeros(len(ops), np.bool_), np.zeros(len(ops), np.bool_)
-        new = ops.new
+        new, moved = ops.new, np.zeros(len(ops), np.bool_)
         if self._live or zero.any():
             at = self._touched(ops, zero)
+            moved[at] = True
             out = ops.op[at] == Op.OUT
             at_out = zero.astype(np.uint8)
             mapped = (ops.before(at_out, np.minimum(self._state, 1), at) == _MAPPED) & ~ops.new[at]
@@ -66,7 +67,7 @@ class MappedZero:
             return ops
         kept = np.flatnonzero(~vanish)
         op = np.where(frees[kept], np.uint8(Op.FREE), ops.op[kept])
-        below = reshaped(ops, kept, op, ops.handle[kept], new[kept] & ~frees[kept])
+        below = reshaped(ops, kept, op, ops.handle[kept], new[kept] & ~frees[kept], moved[kept])
         if sub is not None:
             below.sub = sub[kept]
         return below
