@@ -16,12 +16,13 @@ from swaptrace.stages.flash import Flash
 from swaptrace.stages.ftl import Ftl
 from swaptrace.stages.slots import Slots
 from swaptrace.stages.zero import Zero
+from swaptrace.stages.zswap import Zswap
 
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
+STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Zswap, Device, Slots, Flash, Ftl)}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ NAMED: dict[str, Named] = {
     "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: 24-byte descriptors, lookup cache"),
     "vswap-v6+dedup": Named(
         "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
+    ),
+    "zswap": Named(
+        "swap-table",
+        ("zero", "zswap", "slots", "ftl"),
+        "today's kernel with zswap in front of the device; the pool is unlimited unless pool= says its size",
+    ),
+    "vswap-zswap": Named(
+        "vswap-v6",
+        ("zero", "zswap", "slots", "ftl"),
+        "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
     ),
     "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
     "vswap-table+dedup": Named(

@@ -184,6 +184,12 @@ def _named(policy: Policy, spec: str) -> Policy:
 
 def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
     names = [part.kind.name for part in policy.path]
+    if {"zswap", "dedup"} <= set(names):
+        raise UsageError(
+            f"{spec}: dedup and zswap at once are not modelled.",
+            "dedup acts in one device, where pages arrive only when the pool writes them back.",
+            "Take one of them.",
+        )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
     idle = [name for name, _ in slots.given if name in ("size", "prefer")] if slots else []
     if idle and policy.layout.kind.direct and "dedup" not in names:

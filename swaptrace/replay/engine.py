@@ -32,6 +32,10 @@ _HOW = {
         "page hashes",
         "swaptrace cannot hash pages itself yet: import Parquet with the column hash (swaptrace schema events).",
     ),
+    Capability.CLEN: (
+        "compressed sizes",
+        "Record on zram or zswap with sizes (swaptrace record, BPF tier), or import Parquet with the column csize.",
+    ),
     Capability.SLOT: (
         "swap slots",
         "Record block:block_bio_queue, too (swaptrace record --dry-run), on a block device or swap file.",

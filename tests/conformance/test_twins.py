@@ -31,6 +31,10 @@ SPECS = [
     f"vswap-table+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
     f"vswap-v6+dedup+{SMALL_FLASH},discard=off+ftl:erase=32KiB",
     f"swap-table+{SMALL_FLASH}",
+    "swap-table+zswap:pool=256KiB,order=lru,load=keep,incompressible=store+ftl:erase=64KiB",
+    "vswap-v6+zswap:pool=128KiB,accept=50%+slots:discard=on+ftl:erase=64KiB",
+    "vswap-table+zswap:pool=1MiB,order=lru,accept=100%",
+    f"vswap-v6+zswap:pool=256KiB,load=keep+{SMALL_FLASH}",
     f"swap-table+dedup+{SMALL_FLASH}",
 ]
 

@@ -54,6 +54,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
                 int(c["hash"][i]) if v["hash"][i] else None,
                 (known and c["fill"][i] == 0) or c["backend"][i] == Backend.ZERO,
                 known and c["fill"][i] != 0,
+                csize=int(c["csize"][i]) if "csize" in c else 0,
             )
         )
     return policy.figures()

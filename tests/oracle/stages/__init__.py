@@ -8,12 +8,14 @@ from tests.oracle.stages.flash import SlowFlash
 from tests.oracle.stages.ftl import SlowFtlStage
 from tests.oracle.stages.slots import SlowSlots
 from tests.oracle.stages.zero import SlowZero
+from tests.oracle.stages.zswap import SlowZswap
 
 __all__ = ["STAGES", "SlowStage", "World"]
 
 STAGES: dict[str, type[SlowStage]] = {
     "zero": SlowZero,
     "dedup": SlowDedup,
+    "zswap": SlowZswap,
     "slots": SlowSlots,
     "flash": SlowFlash,
     "ftl": SlowFtlStage,
