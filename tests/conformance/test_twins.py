@@ -36,6 +36,9 @@ SPECS = [
     "vswap-table+zswap:pool=1MiB,order=lru,accept=100%",
     f"vswap-v6+zswap:pool=256KiB,load=keep+{SMALL_FLASH}",
     f"swap-table+dedup+{SMALL_FLASH}",
+    "direct+zswap:pool=64KiB+ftl:erase=64KiB",
+    f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
+    "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
 ]
 
 
