@@ -1,8 +1,8 @@
 """Swap entries that are physical slots: who holds which, as all direct layouts hand them out.
 
 Rule. A new object takes a physical slot (rule of :mod:`swaptrace.kernels.clusters`) before its content is known: zero
-pages hold slots, too. It keeps the slot until its end. A slot is idle while the latest content of its page is elsewhere:
-zero, same-filled or shared; waiting in a buffer; in a compressed pool, or loaded from there into the swap cache alone.
+pages hold slots, too. It keeps the slot until its end. A slot is idle while the latest content of its page is not
+there: zero, same-filled or shared; waiting in a buffer; in a compressed pool, or loaded from there, in the swap cache.
 Writeback from the pool ends that.
 """
 
