@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Format, FreeInference, Metrics, Policies, Quiet
+from swaptrace.cli.options import Format, FreeInference, Jobs, Metrics, Policies, Quiet
 
 if TYPE_CHECKING:
     from swaptrace.compare.gate import Gate
@@ -47,6 +47,7 @@ def diff(
         bool,
         typer.Option("--allow-different-traces", help="Compare reports of different traces all the same."),
     ] = False,
+    jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
     """Compare reports, or policies on a trace.
@@ -60,7 +61,7 @@ def diff(
     gates: list[Gate] = [parse_gate(text) for text in fail_on or []]
     patterns = metrics or []
     metric_names([], patterns)  # a misspelt pattern is found before the replay, not after it
-    reports = _replayed(inputs, policies, free_inference, quiet) if policies else _loaded(inputs)
+    reports = _replayed(inputs, policies, free_inference, quiet, jobs) if policies else _loaded(inputs)
     shown = compare(reports[0], reports[1:], patterns, allow_different_traces=allow_different_traces)
     whole = compare(reports[0], reports[1:], allow_different_traces=allow_different_traces) if gates else []
     broken = [line for gate in gates for each in whole if (line := tripped(gate, each))]
@@ -87,7 +88,9 @@ def diff(
         raise typer.Exit(1)
 
 
-def _replayed(inputs: list[Path], specs: list[str], free_inference: FreeInference, quiet: bool) -> list[Report]:
+def _replayed(
+    inputs: list[Path], specs: list[str], free_inference: FreeInference, quiet: bool, jobs: int
+) -> list[Report]:
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.model.errors import UsageError
 
@@ -99,7 +102,7 @@ def _replayed(inputs: list[Path], specs: list[str], free_inference: FreeInferenc
         )
     resolved = resolve_all(specs)
     (trace,) = open_traces(inputs)
-    return replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet)
+    return replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet, jobs=jobs)
 
 
 def _loaded(paths: list[Path]) -> list[Report]:

@@ -13,6 +13,7 @@ import typer
 __all__ = [
     "Format",
     "FreeInference",
+    "Jobs",
     "Json",
     "Metrics",
     "Policies",
@@ -43,6 +44,10 @@ TracePath = Annotated[
     Path, typer.Argument(metavar="TRACE", readable=False, help="A trace, as swaptrace record writes it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=0, metavar="N", help="Policies replayed side by side; 0: one per CPU."),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
 Policies = Annotated[
     list[str] | None,

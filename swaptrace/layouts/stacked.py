@@ -43,7 +43,7 @@ class Stacked(Layout):
     direct = False
     params = (choice("upper", "vswap-v6", "the virtual layout above", _UPPER),)
     state_per_slot = (
-        ("upper layout", "as it says of itself"),
+        ("upper layout", "what it says of itself: swaptrace policies explain vswap-v6, or vswap-table"),
         ("map of the device", "8 B per slot of the device, static"),
         ("its reverse map", "8 B per page on the device"),
     )
@@ -55,6 +55,7 @@ class Stacked(Layout):
         ("writeback", "upper; from a compressed pool + 1", "upper, + 1; moves as upper"),
     )
     assumptions = (
+        *(text for text in VswapV6.assumptions if text in VswapTable.assumptions),
         "The map of the device is a flat array of 8 B per slot; it and the way back lie in RAM.",
         "The device is told of every free at once, and then forgets the slot.",
         "A move updates the device's map at the price of the upper entry's update: where the map is denser, it costs "

@@ -228,6 +228,31 @@ METRICS: tuple[Metric, ...] = (
         _L, _E, "B", {"zswap.pool_bytes_peak": "most bytes that pages in the pool occupied at once (zsmalloc classes)"}
     ),
     *_metrics(_H, _E, "1", {"zswap.ratio": "4096 x zswap.stores / bytes that they occupied when stored"}),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "tiers.overflow_pages": "stored in a tier below the first that the memory cgroup may use: that was full",
+            "tiers.demoted_pages": "moved to a lower tier because they lay idle",
+        },
+    ),
+    *(
+        metric
+        for tier in range(1, 5)
+        for metric in (
+            *_metrics(_N, _E, "pages", {f"tiers.{tier}.pages_peak": f"most pages in tier {tier} at once"}),
+            *_metrics(
+                _L,
+                _E,
+                "B",
+                {
+                    f"tiers.{tier}.written_bytes": f"written to tier {tier}, moves included",
+                    f"tiers.{tier}.read_bytes": f"read from tier {tier}, moves included",
+                },
+            ),
+        )
+    ),
     *_metrics(_L, _E, "B", {"read.device_bytes": "read back from the device"}),
     *_metrics(
         _L,

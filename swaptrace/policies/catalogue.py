@@ -16,6 +16,7 @@ from swaptrace.stages.device import Device
 from swaptrace.stages.flash import Flash
 from swaptrace.stages.ftl import Ftl
 from swaptrace.stages.slots import Slots
+from swaptrace.stages.tiers import Tiers
 from swaptrace.stages.zero import Zero
 from swaptrace.stages.zswap import Zswap
 
@@ -25,7 +26,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Stacked, Recorded)
 }
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Zswap, Device, Slots, Flash, Ftl)}
+STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)}
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,14 @@ class Named:
 
 _IN_PLACE = ("zero", "slots", "ftl")
 NAMED: dict[str, Named] = {
+    "tiers": Named(
+        "swap-table", ("zero", "tiers"), "today's kernel with swap tiers: a fast device in front of a slow one"
+    ),
+    "vswap-tiers": Named(
+        "vswap-table",
+        ("zero", "tiers:demote=10s"),
+        "tiers below virtual entries: pages that lie idle move down, one table update each",
+    ),
     "as-recorded": Named(
         "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
     ),
@@ -81,7 +90,7 @@ NAMED: dict[str, Named] = {
     "triple": Named(
         "stacked:upper=vswap-v6",
         ("zero", "flash", "ftl"),
-        "triple indirection: vswap v6 over a flash-friendly device with a map of its own",
+        "virtual -> virtual -> physical: vswap v6 over a flash-friendly device with a map of its own",
     ),
     "flash-vswap+dedup": Named(
         "vswap-v6",

@@ -164,6 +164,8 @@ def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) ->
     else:
         if _places(stage):
             path = [part for part in path if not _places(part.kind.name)]
+            if not kind.over_ftl:
+                path = [part for part in path if part.kind.role is not Role.DEVICE]
         order = sorted(STAGES, key=lambda name: STAGES[name].role)
         index = sum(order.index(part.kind.name) < order.index(stage) for part in path)
         path.insert(index, Part(kind, tuple(given.items())))
@@ -190,6 +192,19 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
             "dedup acts in one device, where pages arrive only when the pool writes them back.",
             "Take one of them.",
         )
+    for above in policy.path:
+        if above.kind.role is Role.PLACEMENT and not above.kind.over_ftl and "ftl" in names:
+            raise UsageError(
+                f"{spec}: ftl cannot act under {above.kind.name}.",
+                "There is no single flash device below it.",
+                "Leave one of them out.",
+            )
+        if above.kind.role is Role.PLACEMENT and not above.kind.over_ftl and policy.layout.kind.name == "stacked":
+            raise UsageError(
+                f"{spec}: stacked cannot act over {above.kind.name}.",
+                "There is no single device below it that could map its slots once more.",
+                "Take the upper layout itself, for example vswap-v6.",
+            )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
     idle = [name for name, _ in slots.given if name in ("size", "prefer")] if slots else []
     if idle and policy.layout.kind.direct and "dedup" not in names:

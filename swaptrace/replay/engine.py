@@ -22,6 +22,7 @@ from swaptrace.policies.policy import Policy
 from swaptrace.replay.figures import figures
 from swaptrace.replay.objects import NEEDED_COLUMNS, RARE_COLUMNS, Objects
 from swaptrace.replay.space import space_of
+from swaptrace.replay.workers import Workers, usable_cpus
 
 __all__ = ["FREE_INFERENCE", "REPLAY_ROWS", "Run", "replay"]
 
@@ -93,12 +94,14 @@ def replay(
     cost: CostModel | None = None,
     command: str = "",
     batch_rows: int = REPLAY_ROWS,
+    jobs: int = 0,
     progress: Progress | None = None,
 ) -> list[Report]:
     """Replay ``trace`` onto each of ``policies`` and return their reports, in that order.
 
     ``free_inference`` places frees that no event showed ``latest`` or ``earliest`` (replay/objects.py); ``progress``
-    is called with (events done, events in all).
+    is called with (events done, events in all). ``jobs`` policies at most are replayed at the same time (0: as many as
+    there are CPUs); the reports do not depend on it.
 
     Errors: :class:`CapabilityError` if the trace lacks what a policy needs; :class:`SpaceError` if a replayed device
     is too small; :class:`InputError` if the trace is corrupt.
@@ -114,15 +117,16 @@ def replay(
     lanes = _lanes(trace, runs, free_inference, batch_rows)
     wanted = sorted({*NEEDED_COLUMNS, *(c for policy in policies for c in policy.columns)})
     first_ts = last_ts = None
-    for events in trace.batches(wanted, batch_rows, rare=RARE_COLUMNS):
-        first_ts = int(events["ts"][0]) if first_ts is None else first_ts
-        last_ts = int(events["ts"][-1])
-        for objects, fed in lanes:
-            for ops in objects.feed(events):
-                for run in fed:
-                    run.feed(ops if run is fed[-1] else ops.again())
-        if progress is not None:
-            progress(events.first + len(events), trace.rows)
+    with Workers(jobs or usable_cpus(), len(runs)) as workers:
+        for events in trace.batches(wanted, batch_rows, rare=RARE_COLUMNS):
+            first_ts = int(events["ts"][0]) if first_ts is None else first_ts
+            last_ts = int(events["ts"][-1])
+            for objects, fed in lanes:
+                for ops in objects.feed(events):
+                    workers.feed(fed, ops)
+            if progress is not None:
+                progress(events.first + len(events), trace.rows)
+        workers.wait()
     reports = []
     for run in runs:
         run.finish()

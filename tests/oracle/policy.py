@@ -10,7 +10,6 @@ from typing import Any
 from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.layouts import SlowLayout
 from tests.oracle.stages import SlowStage
-from tests.oracle.stages.flash import SlowFlash
 
 COUNTED_AS = {
     "NEW": "swap_out", "REWRITE": "swap_out", "DUP": "swap_out", "IN": "swap_in", "HIT": "swap_in", "FREE": "free",
@@ -60,8 +59,7 @@ class SlowPolicy:
         self.walks[COUNTED_AS[op.name]] += walks
         books.count["lines"] += lines
         for stage in self.stages:
-            if isinstance(stage, SlowFlash):
-                stage.settle(books)
+            stage.settle(books)
 
     def figures(self) -> dict[str, float]:
         b = self.books
