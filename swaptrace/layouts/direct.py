@@ -8,8 +8,8 @@ Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout of a ne
 kept its slot 2 M (duplicate, zeromap) and 1 X (remove). Read: 4 M (swapcache_prepare and free in swap_map, swap_cgroup,
 zeromap) and 2 X (look up, add). Swap-cache hit: 1 X, 1 M (free). Free: 1 M, 1 X (shadow). A further page table entry or
 one less: 1 M. Writeback from a compressed pool: 2 M (HAS_CACHE set and cleared) and 2 X of the swap cache (add,
-delete). zswap has an xarray of its own: :mod:`swaptrace.layouts.zswap_tree`. Memory that acts as a swap device (zram)
-is a device: its own table comes on top.
+delete). zswap has an xarray of its own, walked besides: :mod:`swaptrace.layouts.zswap_tree`. Memory that acts as a swap
+device (zram) counts as the device: its own table comes on top.
 
 Distinct dependent cache lines: 3 nodes for each xarray that is walked, 1 swap_map byte at every op; 1 swap_cgroup line
 where the object is new, read or freed; 1 zeromap line where it is written out or read.

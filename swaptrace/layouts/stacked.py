@@ -3,8 +3,8 @@
 Rule. Everything is as in the layout ``upper``, with its default parameters (:mod:`swaptrace.layouts.vswap_v6` or
 :mod:`swaptrace.layouts.vswap_table`), and the device below it keeps one more map: from the slots that it shows to the
 place of their page, and back. Every op that reaches the device walks that map: a store, a read that is not answered
-above, and the end of content that is stored (the device is told at once). That is one walk and one line more
-(:mod:`swaptrace.layouts.charges`).
+above the device (its own buffer may answer it), and the end of content that is stored (the device is told at once).
+That is one walk and one line more (:mod:`swaptrace.layouts.charges`).
 
 When the device moves pages (a buffer is written out, a cleaner copies), the new place goes into that map instead of
 into the upper entry. This costs what the update of the upper entry costs: the rule of :mod:`swaptrace.layouts.moves`
@@ -56,7 +56,8 @@ class Stacked(Layout):
     )
     assumptions = (
         *(text for text in VswapV6.assumptions if text in VswapTable.assumptions),
-        "The map of the device is a flat array of 8 B per slot; it and the way back lie in RAM.",
+        "The map of the device is a flat array of 8 B per slot (4 B would do below 16 TiB); it and the way back lie in "
+        "RAM.",
         "The device is told of every free at once, and then forgets the slot.",
         "A move updates the device's map at the price of the upper entry's update: where the map is denser, it costs "
         "less than that.",

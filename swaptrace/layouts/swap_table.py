@@ -6,10 +6,11 @@ Walks per page (a folio of several pages walks once, its further pages touch a t
 writeout of a new object 3 (allocate, one ``swap_duplicate`` at unmap, remove from the swap cache), of an object that
 kept its slot 2 (duplicate, remove), read 4 (look up, add, put, delete), swap-cache hit 2 (look up, put), free 1;
 writeback from a compressed pool 2 (add to and delete from the swap cache), a further page table entry or one less 1.
-zswap has an xarray of its own: :mod:`swaptrace.layouts.zswap_tree`. Memory that acts as a swap device (zram) is a
-device: its own table comes on top.
 Before phase IV the swap_cgroup and zeromap arrays are walked as well: +2 at the writeout of a new object (+1, the
 zeromap, at a rewrite) and +2 at a read.
+
+zswap has an xarray of its own, walked besides the table (X: :mod:`swaptrace.layouts.zswap_tree`). Memory that acts as
+a swap device (zram) counts as the device: its own table comes on top.
 
 Distinct dependent cache lines: cluster header and table entry (2) at each of these; p1 and p2 add a swap_map byte;
 p1 to p3 add a swap_cgroup line at new writeouts, reads and frees and a zeromap line at writeouts and reads; p4 adds
