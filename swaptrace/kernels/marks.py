@@ -1,6 +1,7 @@
-"""How many live objects have a mark that their latest writeout set or cleared.
+"""How many live objects have a mark that their latest writeout or writeback set or cleared.
 
-Rule. A writeout gives its object the mark, or takes it; the object's end takes it. No other op changes it.
+Rule. A writeout gives its object the mark, or takes it; a writeback from a compressed pool and the object's end take
+it. No other op changes it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.tables import Bools, Bytes, Ints8, Ints32, grown, readable
 from swaptrace.model.ops import Op, Ops
 
@@ -36,12 +38,15 @@ class Marks:
                 readable(mark, np.bool_), change, self._marked,
             )  # fmt: skip
         else:
-            out = ops.op == Op.OUT
-            change[:] = mark & out
-            ends = np.flatnonzero((out & ~ops.new) | (ops.op == Op.FREE))
-            change[ends] -= ops.before(mark, self._marked, ends)
-            outs = np.flatnonzero(out)
-            self._marked[ops.handle[outs]] = mark[outs]  # in time order: the last one of an object stays
+            out, back = ops.op == Op.OUT, ops.op == Op.WRITEBACK
+            mark, sets = mark & out, out | back
+            ends = np.flatnonzero((sets & ~ops.new) | (ops.op == Op.FREE))
+            previous = (latest(sets, ops.handle) if back.any() else ops.prev)[ends]
+            known = np.where(previous >= 0, mark[np.maximum(previous, 0)], self._marked[ops.handle[ends]])
+            change[:] = mark
+            change[ends] -= known
+            at = np.flatnonzero(sets)
+            self._marked[ops.handle[at]] = mark[at]  # in time order: the last one of an object stays
         self._now += int(change.sum())
         return change
 
@@ -59,4 +64,7 @@ def _walk(ops: Bytes, handles: Ints32, new: Bools, mark: Bools, change: Ints8, m
             step += mark[i]
         elif ops[i] == 2:
             step -= marked[h]
+        elif ops[i] == 4:
+            step -= marked[h]
+            marked[h] = False
         change[i] = step

@@ -1,8 +1,9 @@
 """Swap entries that are physical slots: who holds which, as all direct layouts hand them out.
 
 Rule. A new object takes a physical slot (rule of :mod:`swaptrace.kernels.clusters`) before its content is known: zero
-pages hold slots, too. It keeps the slot until its end. A slot is idle while its page is zero, same-filled, shared, or
-waits in a buffer.
+pages hold slots, too. It keeps the slot until its end. A slot is idle while the latest content of its page is not
+there: zero, same-filled or shared; waiting in a buffer; in a compressed pool, or loaded from there, in the swap cache.
+Writeback from the pool ends that.
 """
 
 from __future__ import annotations
@@ -44,5 +45,7 @@ class DeviceSlots:
         if ops.placement is not None and ops.placement.buffered is not None:
             ledger.hold("slots.physical_idle", ops.placement.buffered)
         held_elsewhere = (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
+        if ops.pooled is not None:
+            held_elsewhere |= ops.backing == Backing.ZSWAP
         if (change := self._idle.feed(ops, held_elsewhere)) is not None:
             ledger.hold("slots.physical_idle", change)

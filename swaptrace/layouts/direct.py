@@ -7,16 +7,17 @@ Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout of a ne
 ``swap_duplicate`` at unmap, swap_cgroup, zeromap) and 2 X (add to and remove from the swap cache); of an object that
 kept its slot 2 M (duplicate, zeromap) and 1 X (remove). Read: 4 M (swapcache_prepare and free in swap_map, swap_cgroup,
 zeromap) and 2 X (look up, add). Swap-cache hit: 1 X, 1 M (free). Free: 1 M, 1 X (shadow). A further page table entry or
-one less: 1 M. zswap has an xarray of its own: where the backing is zswap, + 1 X at a writeout (store) and a free
-(erase), + 2 X at a read (load, erase). Writeback from a compressed pool: 2 M (HAS_CACHE set and cleared), 2 X of the
-swap cache (add, delete) and 2 X of the zswap tree (load, erase).
+one less: 1 M. Writeback from a compressed pool: 2 M (HAS_CACHE set and cleared) and 2 X of the swap cache (add,
+delete). zswap has an xarray of its own, walked besides: :mod:`swaptrace.layouts.zswap_tree`. Memory that acts as a swap
+device (zram) counts as the device: its own table comes on top.
 
 Distinct dependent cache lines: 3 nodes for each xarray that is walked, 1 swap_map byte at every op; 1 swap_cgroup line
 where the object is new, read or freed; 1 zeromap line where it is written out or read.
 
 Metadata: static per slot 1 B swap_map, 2 B swap_cgroup, 1/8 B zeromap. Per slot in use, and again per object in the
 compressed pool, its share of a dense xarray: ``bytes=published`` 8 B as in the vswap covers (the pointer),
-``bytes=real`` 9 B (xa_node of 576 B for 64 slots).
+``bytes=real`` 9 B (xa_node of 576 B for 64 slots). A shadow keeps its place in the swap cache's xarray while the slot
+is in use.
 
 Sources: docs/kernel-facts.md 1.4, 2.1, 2.2; LWN 1056405, 1057102; 20260505153854.1612033-1-nphamcs@gmail.com ("old
 design" of its tables).
@@ -28,6 +29,7 @@ import numpy as np
 
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.device_slots import DeviceSlots
+from swaptrace.layouts.zswap_tree import NODES, REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
 from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
@@ -35,7 +37,6 @@ from swaptrace.model.ops import Backing, Op, Ops
 __all__ = ["Direct"]
 
 _STATIC_BITS = 8 + 16 + 1
-_NODES = 3
 
 
 class Direct(Layout):
@@ -49,7 +50,7 @@ class Direct(Layout):
             "bytes",
             "real",
             "bytes of an xarray slot: as published in the vswap covers, or with the node around it",
-            {"published": 8, "real": 9},
+            {"published": 8, "real": REAL_BYTES},
         ),
         PREFER,
     )
@@ -72,6 +73,7 @@ class Direct(Layout):
         "A physical slot is taken at folio_alloc_swap, before the content is known.",
         "Xarrays are dense: no node is charged for slots that are not in use.",
         "The cluster allocator is that of 6.18; cluster_info, which later layouts also have, is not counted.",
+        *TREE_ASSUMPTIONS,
     )
     references = ("LWN 1056405, 1057102", "20260505153854.1612033-1-nphamcs@gmail.com")
 
@@ -80,19 +82,17 @@ class Direct(Layout):
         walks = np.zeros((2, len(Op), len(Backing)), np.int64)  # [object is new, op, backing]
         lines = np.zeros_like(walks)
         for op, (walk, line) in {
-            Op.OUT: (3, 2 + _NODES),
-            Op.IN: (6, 3 + _NODES),
-            Op.FREE: (2, 2 + _NODES),
-            Op.HIT: (2, 1 + _NODES),
-            Op.WRITEBACK: (6, 1 + 2 * _NODES),
+            Op.OUT: (3, 2 + NODES),
+            Op.IN: (6, 3 + NODES),
+            Op.FREE: (2, 2 + NODES),
+            Op.HIT: (2, 1 + NODES),
+            Op.WRITEBACK: (4, 1 + NODES),
             Op.DUP: (1, 1),
             Op.PUT: (1, 1),
         }.items():
             walks[:, op], lines[:, op] = walk, line
-        walks[1, Op.OUT], lines[1, Op.OUT] = 6, 3 + _NODES
-        for op, walk in ((Op.OUT, 1), (Op.IN, 2), (Op.FREE, 1)):
-            walks[:, op, Backing.ZSWAP] += walk
-            lines[:, op, Backing.ZSWAP] += _NODES
+        walks[1, Op.OUT], lines[1, Op.OUT] = 6, 3 + NODES
+        add_tree(walks, lines)
         self._walks, self._lines = walks, lines
 
     def start(self, space: Space, ledger: Ledger) -> None:
@@ -110,8 +110,7 @@ class Direct(Layout):
         ledger = self._ledger
         self._slots.hold(ops, ledger)
         ledger.hold(METADATA, ops.lives, self._xarray_bytes)
-        if ops.pooled is not None:
-            ledger.hold(METADATA, ops.pooled, self._xarray_bytes)
+        hold_tree(ops, ledger, self._xarray_bytes)
         classes = classes_of(ops)
         chosen = classes.new, classes.op, classes.backing
         classes.charge(ledger, self._walks[chosen], self._lines[chosen])

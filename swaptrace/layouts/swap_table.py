@@ -9,13 +9,16 @@ writeback from a compressed pool 2 (add to and delete from the swap cache), a fu
 Before phase IV the swap_cgroup and zeromap arrays are walked as well: +2 at the writeout of a new object (+1, the
 zeromap, at a rewrite) and +2 at a read.
 
+zswap has an xarray of its own, walked besides the table (X: :mod:`swaptrace.layouts.zswap_tree`). Memory that acts as
+a swap device (zram) counts as the device: its own table comes on top.
+
 Distinct dependent cache lines: cluster header and table entry (2) at each of these; p1 and p2 add a swap_map byte;
 p1 to p3 add a swap_cgroup line at new writeouts, reads and frees and a zeromap line at writeouts and reads; p4 adds
 a memcg_table line where p3 adds the swap_cgroup line; p4rfc (memcg id in the shadow) adds none.
 
 Metadata: static per slot of the device: p1 and p2 1 B swap_map + 2 B swap_cgroup + 1/8 B zeromap, p3 the latter two,
 p4 and p4rfc none; per 512 slots a cluster header of 32 B, in p4 48 B. While a cluster has a slot in use: a table page
-of 4096 B, in p4 and a memcg_table of 1024 B.
+of 4096 B, in p4 and a memcg_table of 1024 B. Per object in the compressed pool 9 B of the zswap tree.
 
 Sources: docs/kernel-facts.md; "Swap table phase IV" 20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com;
 LWN 1056405, 1057102, 1072657.
@@ -30,9 +33,10 @@ import numpy as np
 from swaptrace.kernels.clusters import CLUSTER
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.device_slots import DeviceSlots
+from swaptrace.layouts.zswap_tree import REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
 from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, Ledger
-from swaptrace.model.ops import Op, Ops
+from swaptrace.model.ops import Backing, Op, Ops
 
 __all__ = ["SwapTable"]
 
@@ -71,20 +75,23 @@ class SwapTable(Layout):
         ("swap_map", "1 B per slot, static (p1, p2)"),
         ("zeromap", "1 bit per slot, static (p1 to p3)"),
         ("cluster header", "32 B per 512 slots, static (p4: 48 B)"),
+        ("zswap xarray", "9 B per object in the pool"),
     )
     lookups = (
         (
             "swap_out",
-            "3 (+2 before p4); 2 (+1) for an object that kept its slot",
-            "2, +1 memcg, +1 swap_map (p1, p2), +1 zeromap (p1 to p3)",
+            "3 (+2 before p4); 2 (+1) for an object that kept its slot; zswap + 1 X",
+            "2, +1 memcg, +1 swap_map (p1, p2), +1 zeromap (p1 to p3); zswap + 3",
         ),
-        ("swap_in", "4 (+2 before p4)", "the same"),
+        ("swap_in", "4 (+2 before p4); zswap + 2 X", "the same"),
         ("swap-cache hit", "2", "2, +1 swap_map (p1, p2)"),
-        ("free", "1", "2, +1 memcg, +1 swap_map (p1, p2)"),
+        ("free", "1; zswap + 1 X", "2, +1 memcg, +1 swap_map (p1, p2); zswap + 3"),
+        ("writeback", "2 + 2 X", "5, +1 swap_map (p1, p2)"),
     )
     assumptions = (
         "swap_count is 1: one page table entry per object.",
         "A physical slot is taken at folio_alloc_swap, before the content is known.",
+        *TREE_ASSUMPTIONS,
     )
     references = (
         "20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com",
@@ -94,21 +101,21 @@ class SwapTable(Layout):
 
     def __init__(self, phase: _Phase, prefer: bool) -> None:
         self._phase, self._spread = phase, prefer
-        walks = np.zeros((2, len(Op)), np.int64)  # [object is new, op]
-        arrays = phase.zeromap  # p1 to p3 walk the two arrays besides the table
-        walks[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [2 + arrays, 4 + 2 * arrays, 1, 2]
-        walks[1, Op.OUT] = 3 + 2 * arrays
-        walks[:, [Op.WRITEBACK, Op.DUP, Op.PUT]] = [2, 1, 1]
-        lines = np.zeros((2, len(Op)), np.int64)
-        base = 2 + phase.swap_map
-        lines[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [
-            base + phase.zeromap,
-            base + phase.memcg + phase.zeromap,
-            base + phase.memcg,
-            base,
-        ]
-        lines[1, Op.OUT] = base + phase.memcg + phase.zeromap
-        lines[:, [Op.WRITEBACK, Op.DUP, Op.PUT]] = base
+        walks = np.zeros((2, len(Op), len(Backing)), np.int64)  # [object is new, op, backing]
+        lines = np.zeros_like(walks)
+        arrays, base = phase.zeromap, 2 + phase.swap_map  # p1 to p3 walk the two arrays besides the table
+        for op, (walk, line) in {
+            Op.OUT: (2 + arrays, base + phase.zeromap),
+            Op.IN: (4 + 2 * arrays, base + phase.memcg + phase.zeromap),
+            Op.FREE: (1, base + phase.memcg),
+            Op.HIT: (2, base),
+            Op.WRITEBACK: (2, base),
+            Op.DUP: (1, base),
+            Op.PUT: (1, base),
+        }.items():
+            walks[:, op], lines[:, op] = walk, line
+        walks[1, Op.OUT], lines[1, Op.OUT] = 3 + 2 * arrays, base + phase.memcg + phase.zeromap
+        add_tree(walks, lines)
         self._walks, self._lines = walks, lines
 
     def start(self, space: Space, ledger: Ledger) -> None:
@@ -129,5 +136,7 @@ class SwapTable(Layout):
         ledger = self._ledger
         self._slots.hold(ops, ledger)
         ledger.hold(METADATA, self._slots.used, self._phase.used_cluster)
+        hold_tree(ops, ledger, REAL_BYTES)
         classes = classes_of(ops)
-        classes.charge(ledger, self._walks[classes.new, classes.op], self._lines[classes.new, classes.op])
+        chosen = classes.new, classes.op, classes.backing
+        classes.charge(ledger, self._walks[chosen], self._lines[chosen])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from swaptrace.layouts.direct import Direct
 from swaptrace.layouts.recorded import Recorded
+from swaptrace.layouts.stacked import Stacked
 from swaptrace.layouts.swap_table import SwapTable
 from swaptrace.layouts.vswap_table import VswapTable
 from swaptrace.layouts.vswap_v6 import VswapV6
@@ -22,7 +23,9 @@ from swaptrace.stages.zswap import Zswap
 
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
-LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
+LAYOUTS: dict[str, type[Layout]] = {
+    kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Stacked, Recorded)
+}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
 _STAGES: tuple[type[Stage], ...] = (Ksm, Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)
 STAGES = {kind.name: kind for kind in _STAGES}
@@ -85,6 +88,11 @@ NAMED: dict[str, Named] = {
     ),
     "flash-vswap": Named(
         "vswap-v6", ("zero", "flash", "ftl"), "flash-friendly buffering inside vswap v6: no second map"
+    ),
+    "triple": Named(
+        "stacked:upper=vswap-v6",
+        ("zero", "flash", "ftl"),
+        "virtual -> virtual -> physical: vswap v6 over a flash-friendly device with a map of its own",
     ),
     "flash-vswap+dedup": Named(
         "vswap-v6",

@@ -208,6 +208,12 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
                 "There is no single flash device below it.",
                 "Leave one of them out.",
             )
+        if above.kind.role is Role.PLACEMENT and not above.kind.over_ftl and policy.layout.kind.name == "stacked":
+            raise UsageError(
+                f"{spec}: stacked cannot act over {above.kind.name}.",
+                "There is no single device below it that could map its slots once more.",
+                "Take the upper layout itself, for example vswap-v6.",
+            )
     if {"zswap", "dedup"} <= set(names):
         raise UsageError(
             f"{spec}: dedup and zswap at once are not modelled.",

@@ -6,9 +6,9 @@ costs no device access; any other reads one page. Segments that became free are 
 before the write that the same op causes. Pages still in the buffer at the end of the trace were not written.
 
 Inside a virtual layout this is delayed allocation: a physical slot is taken when the segment is written, one entry
-update points the owner there (no second map). Below a direct layout it is a device of its own, which needs a map from
-its slots to their place (8 B per slot, static) and back (8 B per page on the device); every store, fetch and end walks
-that map, too.
+update points the owner there (no second map; the layout ``stacked`` charges one by itself). Below a direct layout it
+is a device of its own, which needs a map from its slots to their place (8 B per slot, static) and back (8 B per page on
+the device); every store, fetch and end walks that map, too.
 
 Sources: YoungJun Park, aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330 (2026-02-18); Nhat Pham, linux-mm 2026-04-11 (delayed
 allocation inside vswap); LWN 1072657.

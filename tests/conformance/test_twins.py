@@ -49,6 +49,12 @@ SPECS = [
     "vswap-table+zswap:pool=1MiB,order=lru,accept=100%",
     f"vswap-v6+zswap:pool=256KiB,load=keep+{SMALL_FLASH}",
     f"swap-table+dedup+{SMALL_FLASH}",
+    "stacked:upper=vswap-table+slots:discard=on+ftl:erase=64KiB",
+    f"stacked+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
+    f"stacked+zswap:pool=128KiB+{SMALL_FLASH}",
+    "direct+zswap:pool=64KiB+ftl:erase=64KiB",
+    f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
+    "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
 ]
 
 

@@ -76,6 +76,8 @@ def test_blanks_around_the_parts_do_not_matter() -> None:
         ("vswap-v6+tiers:memcg=7@5", "is not CGROUP@TIERS"),
         ("vswap-v6+tiers:memcg=7@3", "names a tier that does not exist"),
         ("vswap-v6+tiers+ftl", "ftl cannot act under tiers"),
+        ("stacked+tiers", "stacked cannot act over tiers"),
+        ("stacked:upper=swap-table", "unknown value 'swap-table'"),
     ],
 )
 def test_tiers_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.oracle.layouts.base import SlowLayout
 from tests.oracle.layouts.direct import SlowDirect
+from tests.oracle.layouts.stacked import SlowStacked
 from tests.oracle.layouts.swap_table import SlowSwapTable
 from tests.oracle.layouts.vswap_table import SlowVswapTable
 from tests.oracle.layouts.vswap_v6 import SlowVswapV6
@@ -15,4 +16,5 @@ LAYOUTS: dict[str, type[SlowLayout]] = {
     "swap-table": SlowSwapTable,
     "vswap-v6": SlowVswapV6,
     "vswap-table": SlowVswapTable,
+    "stacked": SlowStacked,
 }

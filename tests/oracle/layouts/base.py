@@ -33,6 +33,9 @@ class SlowLayout:
 
     def move(self, run: list[tuple[Hashable, bool]], books: Books, dedup: bool) -> None: ...
 
+    def pages_per_segment(self, pages: int) -> None:
+        """Hear how many pages a segment of the placement below has."""
+
 
 class SlowVirtual(SlowLayout):
     cluster_bytes = 0
@@ -59,6 +62,9 @@ class SlowVirtual(SlowLayout):
         books.now["meta"] = len(self.clusters.clusters) * self.cluster_bytes + rmap
 
     segment_pages = 0
+
+    def pages_per_segment(self, pages: int) -> None:
+        self.segment_pages = pages
 
     def move(self, run: list[tuple[Hashable, bool]], books: Books, dedup: bool) -> None:
         per_run = -(-len(run) // 512)

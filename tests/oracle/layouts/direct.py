@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.oracle.books import Books, SlowOp
-from tests.oracle.layouts.swap_table import SlowSwapTable
+from tests.oracle.layouts.swap_table import SlowSwapTable, zswap_walks
 
 
 class SlowDirect(SlowSwapTable):
@@ -17,9 +17,7 @@ class SlowDirect(SlowSwapTable):
         books.now["meta"] = self.node_share * (len(self.slot) + books.now["pooled"])
         arrays = {"NEW": 4, "REWRITE": 2, "IN": 4, "HIT": 1, "FREE": 1, "WRITEBACK": 2, "DUP": 1, "PUT": 1}[op.name]
         cache = {"NEW": 2, "REWRITE": 1, "IN": 2, "HIT": 1, "FREE": 1, "WRITEBACK": 2}.get(op.name, 0)
-        pool = 2 if op.name == "WRITEBACK" else 0
-        if op.backing == "ZSWAP":
-            pool = {"NEW": 1, "REWRITE": 1, "IN": 2, "FREE": 1}.get(op.name, pool)
+        pool = zswap_walks(op)
         lines = 1 + 3 * (cache > 0) + 3 * (pool > 0)
         lines += op.name in ("NEW", "IN", "FREE")
         lines += op.name in ("NEW", "REWRITE", "IN")

@@ -33,10 +33,10 @@ class SlowSwapTable(SlowLayout):
 
     def charge(self, op: SlowOp, books: Books) -> tuple[int, int]:
         books.now["virtual"] = books.now["physical"] = len(self.slot)
-        books.now["meta"] = self.clusters.used_clusters() * self.page
-        if op.out or op.name == "FREE":
+        books.now["meta"] = self.clusters.used_clusters() * self.page + 9 * books.now["pooled"]
+        if op.out or op.name in ("FREE", "WRITEBACK"):
             self.idle.discard(op.obj)
-        if op.out and op.backing in ("ZERO", "SAME", "SHARED"):
+        if op.out and op.backing in ("ZERO", "SAME", "SHARED", "ZSWAP"):
             self.idle.add(op.obj)
         books.now["idle"] = len(self.idle) + books.now["buffered"]
         early = self.phase in ("p1", "p2", "p3")
@@ -53,4 +53,13 @@ class SlowSwapTable(SlowLayout):
         lines = 2 + (self.phase in ("p1", "p2"))
         lines += self.phase != "p4rfc" and op.name in ("NEW", "IN", "FREE")
         lines += early and op.name in ("NEW", "REWRITE", "IN")
-        return walks, lines
+        tree = zswap_walks(op)
+        return walks + tree, lines + 3 * (tree > 0)
+
+
+def zswap_walks(op: SlowOp) -> int:
+    if op.name == "WRITEBACK":
+        return 2
+    if op.backing != "ZSWAP":
+        return 0
+    return {"NEW": 1, "REWRITE": 1, "IN": 2, "FREE": 1}.get(op.name, 0)

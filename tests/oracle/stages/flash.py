@@ -6,7 +6,6 @@ from collections.abc import Hashable
 
 from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.flashlog import SlowFlashLog
-from tests.oracle.layouts.base import SlowVirtual
 from tests.oracle.stages.base import SlowStage, World, pages
 
 
@@ -22,8 +21,7 @@ class SlowFlash(SlowStage):
         self.dedup = "dedup" in world.path
         if self.own_map:
             world.layout.static += 8 * world.slots
-        if isinstance(world.layout, SlowVirtual):
-            world.layout.segment_pages = self.segment_pages
+        world.layout.pages_per_segment(self.segment_pages)
         self.units: dict[Hashable, int] = {}
         self.names: dict[int, Hashable] = {}
         self.moved: list[list[tuple[Hashable, bool]]] = []  # segments written by the op just made
