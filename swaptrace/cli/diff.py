@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Format, FreeInference, Metrics, Policies, Quiet
+from swaptrace.cli.options import At, Format, FreeInference, Memcg, Metrics, Policies, Quiet
 
 if TYPE_CHECKING:
     from swaptrace.compare.gate import Gate
@@ -43,6 +43,8 @@ def diff(
     free_inference: Annotated[
         FreeInference, typer.Option(help="Where to place a slot free that no event showed.")
     ] = FreeInference.LATEST,
+    at: At = None,
+    memcg: Memcg = None,
     allow_different_traces: Annotated[
         bool,
         typer.Option("--allow-different-traces", help="Compare reports of different traces all the same."),
@@ -60,7 +62,11 @@ def diff(
     gates: list[Gate] = [parse_gate(text) for text in fail_on or []]
     patterns = metrics or []
     metric_names([], patterns)  # a misspelt pattern is found before the replay, not after it
-    reports = _replayed(inputs, policies, free_inference, quiet) if policies else _loaded(inputs)
+    if not policies and (at is not None or memcg is not None):
+        from swaptrace.model.errors import UsageError
+
+        raise UsageError("--at and --memcg act where a trace is replayed.", "", "Name the trace and -p BASE -p TEST.")
+    reports = _replayed(inputs, policies, free_inference, at, memcg, quiet) if policies else _loaded(inputs)
     shown = compare(reports[0], reports[1:], patterns, allow_different_traces=allow_different_traces)
     whole = compare(reports[0], reports[1:], allow_different_traces=allow_different_traces) if gates else []
     broken = [line for gate in gates for each in whole if (line := tripped(gate, each))]
@@ -87,7 +93,9 @@ def diff(
         raise typer.Exit(1)
 
 
-def _replayed(inputs: list[Path], specs: list[str], free_inference: FreeInference, quiet: bool) -> list[Report]:
+def _replayed(
+    inputs: list[Path], specs: list[str], free_inference: FreeInference, at: str | None, memcg: int | None, quiet: bool
+) -> list[Report]:
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.model.errors import UsageError
 
@@ -99,7 +107,7 @@ def _replayed(inputs: list[Path], specs: list[str], free_inference: FreeInferenc
         )
     resolved = resolve_all(specs)
     (trace,) = open_traces(inputs)
-    return replay_all(trace, resolved, free_inference=free_inference.value, quiet=quiet)
+    return replay_all(trace, resolved, free_inference=free_inference.value, at=at, memcg=memcg, quiet=quiet)
 
 
 def _loaded(paths: list[Path]) -> list[Report]:

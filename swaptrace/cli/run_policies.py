@@ -34,9 +34,25 @@ def open_traces(paths: Sequence[Path]) -> list[Trace]:
     return [Trace(path) for path in paths]
 
 
-def replay_all(trace: Trace, policies: Sequence[Policy], *, free_inference: str, quiet: bool) -> list[Report]:
+def replay_all(
+    trace: Trace,
+    policies: Sequence[Policy],
+    *,
+    free_inference: str,
+    at: str | None,
+    memcg: int | None,
+    quiet: bool,
+) -> list[Report]:
     """Replay ``trace`` onto ``policies`` with a progress bar and return their reports, in that order."""
     from swaptrace.replay.engine import replay
 
     with progress(trace.rows, trace.path.name, quiet) as update:
-        return replay(trace, policies, free_inference=free_inference, command=command_line(), progress=update)
+        return replay(
+            trace,
+            policies,
+            free_inference=free_inference,
+            at=at,
+            memcg=memcg,
+            command=command_line(),
+            progress=update,
+        )

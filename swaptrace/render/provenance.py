@@ -119,6 +119,9 @@ def reproduce_command(reports: Sequence[Report], trace: str = "", extra: Sequenc
         args += ["-p", report.policy.name]
     if reports[0].options.get("free_inference", "latest") != "latest":
         args += ["--free-inference", reports[0].options["free_inference"]]
+    for option in ("at", "memcg"):
+        if option in reports[0].options:
+            args += [f"--{option}", reports[0].options[option]]
     return [*args, *extra]
 
 

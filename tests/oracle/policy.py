@@ -11,6 +11,7 @@ from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.layouts import SlowLayout
 from tests.oracle.stages import SlowStage
 from tests.oracle.stages.flash import SlowFlash
+from tests.oracle.swapoff import SlowCensus
 
 COUNTED_AS = {
     "NEW": "swap_out", "REWRITE": "swap_out", "DUP": "swap_out", "IN": "swap_in", "HIT": "swap_in", "FREE": "free",
@@ -25,6 +26,7 @@ class SlowPolicy:
         self.layout, self.stages = layout, stages
         self.books = Books()
         self.walks: Counter[str] = Counter()
+        self.census = SlowCensus()
 
     def step(self, op: SlowOp) -> None:
         books = self.books
@@ -58,6 +60,7 @@ class SlowPolicy:
         for stage in self.stages:
             if isinstance(stage, SlowFlash):
                 stage.settle(books)
+        self.census.step(op)
 
     def figures(self) -> dict[str, float]:
         b = self.books
