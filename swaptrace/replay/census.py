@@ -2,8 +2,8 @@
 
 Rule. An entry lives from the OUT that begins its object to the FREE that ends it. Its data is where its latest OUT put
 it: elided (zero, same-filled), or in a *block*, its own or one that it shares. A block is where the latest op that
-stored it left it (the backing of an OUT that is no hit, or of a WRITEBACK); a block in a RAM buffer is on the disk from
-the first device write of it on that is no cleaner's copy. The swap cache may still have the page of an entry whose
+stored it left it (the backing of an OUT that is no hit, or of a WRITEBACK); one in a RAM buffer is on the disk from the
+next write of it to the device on, which may be in the op that stored it. The swap cache may still have the page of an entry whose
 latest op is a read or a hit: a clean page that was reclaimed since then shows in no event. An entry has one page
 table entry, one more for each DUP, one less for each PUT. Its memory cgroup is that of its latest OUT.
 
@@ -114,10 +114,9 @@ class Census:
         self._buffers |= bool((place == Backing.BUFFER).any())
         writes = ops.writes
         if self._buffers and writes is not None:  # an op stores before it writes the buffer out
-            fresh = np.flatnonzero(~writes.gc)
-            order = np.argsort(np.concatenate([2 * stores, 2 * writes.at[fresh] + 1]), kind="stable")
-            block = np.concatenate([block, writes.block[fresh]])[order]
-            place = np.concatenate([place, np.full(len(fresh), Backing.DISK, np.uint8)])[order]
+            order = np.argsort(np.concatenate([2 * stores, 2 * writes.at + 1]), kind="stable")
+            block = np.concatenate([block, writes.block])[order]
+            place = np.concatenate([place, np.full(len(writes.at), Backing.DISK, np.uint8)])[order]
         if len(block):
             self._place = grown(self._place, int(block.max()) + 1, Backing.PENDING)
             self._place[block] = place
