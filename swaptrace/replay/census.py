@@ -3,9 +3,9 @@
 Rule. An entry lives from the OUT that begins its object to the FREE that ends it. Its data is where its latest OUT put
 it: elided (zero, same-filled), or in a *block*, its own or one that it shares. A block is where the latest op that
 stored it left it (the backing of an OUT that is no hit, or of a WRITEBACK); one in a RAM buffer is on the disk from the
-next write of it to the device on, which may be in the op that stored it. The swap cache may still have the page of an entry whose
-latest op is a read or a hit: a clean page that was reclaimed since then shows in no event. An entry has one page
-table entry, one more for each DUP, one less for each PUT. Its memory cgroup is that of its latest OUT.
+next write of it to the device on, which may be in the op that stored it. The swap cache may still have the page of an
+entry whose latest op is a read or a hit: a clean page that was reclaimed since then shows in no event. An entry has
+one page table entry, one more for each DUP, one less for each PUT. Its memory cgroup is that of its latest OUT.
 
 The tables are indexed by handle and by block: their size is bounded by live state. Of several ops on one thing in a
 batch the last wins, which is what numpy's assignment to repeated indices does.
