@@ -12,6 +12,7 @@ from swaptrace.model.metrics import METRICS
 from swaptrace.model.report import REPORT_SCHEMA
 from swaptrace.policies.registry import catalogue
 from swaptrace.render.schema import report_schema
+from tests.policy_table import policy_table_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 MADE = "<!-- made by `make docs` from {}; do not edit -->\n"
@@ -78,6 +79,7 @@ def pages() -> dict[Path, str]:
         DOCS / "metrics.md": metrics_page(),
         DOCS / "trace.md": trace_page(),
         DOCS / "policies.md": policies_page(),
+        DOCS / "policy-table.md": policy_table_page(MADE.format("reports/golden by way of tests/policy_table.py")),
     }
 
 

@@ -130,6 +130,8 @@ def _trace(rows: list[tuple[int, ...]], slots: int) -> MemoryTrace:
         "sub": np.array(sub, "u2"),
     }
     valid = {"hash": np.array(hashed, bool), "fill": np.array(filled, bool)}
+    sizes = np.random.default_rng(len(rows) + sum(slot)).integers(-700, 5000, len(rows))  # some unknown, some huge
+    columns["csize"] = np.where(columns["kind"] == Kind.SWAP_OUT, sizes.clip(0, 4096), 0).astype("u4")
     meta = TraceMeta(
         kernel="test",
         recorder="test",

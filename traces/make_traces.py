@@ -1,6 +1,6 @@
 """Cut the sample traces of this folder out of the full recordings, at a clean point, and write MANIFEST.toml.
 
-Both start where their recording starts, with nothing swapped out, and end where the machine was idle: at the widest
+All start where their recording starts, with nothing swapped out, and end where the machine was idle: at the widest
 gap between two events among the last tenth of the rows asked for. Run `make traces RECORDINGS=folder`.
 """
 
@@ -20,11 +20,12 @@ from swaptrace.model.meta import TraceMeta
 from swaptrace.model.trace import Trace
 from swaptrace.model.writer import TraceWriter
 
-CUTS = {"redis_zram": 72_000, "synthetic_zswap_writeback": 90_000}
+CUTS = {"redis_zram": 72_000, "sqlite_zram": 90_000, "synthetic_zswap_writeback": 90_000}
 ORIGIN = {
     "redis_zram": (
         "redis-server with JSON values under get, set, incr, lpush, hset in an 80 MB memory cgroup; swap on zram lz4"
     ),
+    "sqlite_zram": "sqlite3 :memory: with 900,000 rows, indexes, joins, updates in a 70 MB memory cgroup; swap on zram lz4",
     "synthetic_zswap_writeback": (
         "a loop touching 200 MB in a 64 MB memory cgroup, the zswap pool limit forced to 0 for a second; "
         "zswap lzo in front of a swap file on ext4"

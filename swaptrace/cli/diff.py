@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import At, Format, FreeInference, Memcg, Metrics, Policies, Quiet
+from swaptrace.cli.options import At, Format, FreeInference, Jobs, Memcg, Metrics, Policies, Quiet
 
 if TYPE_CHECKING:
     from swaptrace.compare.gate import Gate
@@ -49,6 +49,7 @@ def diff(
         bool,
         typer.Option("--allow-different-traces", help="Compare reports of different traces all the same."),
     ] = False,
+    jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
     """Compare reports, or policies on a trace.
@@ -66,7 +67,7 @@ def diff(
         from swaptrace.model.errors import UsageError
 
         raise UsageError("--at and --memcg act where a trace is replayed.", "", "Name the trace and -p BASE -p TEST.")
-    reports = _replayed(inputs, policies, free_inference, at, memcg, quiet) if policies else _loaded(inputs)
+    reports = _replayed(inputs, policies, free_inference, at, memcg, quiet, jobs) if policies else _loaded(inputs)
     shown = compare(reports[0], reports[1:], patterns, allow_different_traces=allow_different_traces)
     whole = compare(reports[0], reports[1:], allow_different_traces=allow_different_traces) if gates else []
     broken = [line for gate in gates for each in whole if (line := tripped(gate, each))]
@@ -94,7 +95,13 @@ def diff(
 
 
 def _replayed(
-    inputs: list[Path], specs: list[str], free_inference: FreeInference, at: str | None, memcg: int | None, quiet: bool
+    inputs: list[Path],
+    specs: list[str],
+    free_inference: FreeInference,
+    at: str | None,
+    memcg: int | None,
+    quiet: bool,
+    jobs: int,
 ) -> list[Report]:
     from swaptrace.cli.run_policies import open_traces, replay_all, resolve_all
     from swaptrace.model.errors import UsageError
@@ -107,7 +114,7 @@ def _replayed(
         )
     resolved = resolve_all(specs)
     (trace,) = open_traces(inputs)
-    return replay_all(trace, resolved, free_inference=free_inference.value, at=at, memcg=memcg, quiet=quiet)
+    return replay_all(trace, resolved, free_inference=free_inference.value, at=at, memcg=memcg, quiet=quiet, jobs=jobs)
 
 
 def _loaded(paths: list[Path]) -> list[Report]:

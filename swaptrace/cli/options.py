@@ -14,6 +14,7 @@ __all__ = [
     "At",
     "Format",
     "FreeInference",
+    "Jobs",
     "Json",
     "Memcg",
     "Metrics",
@@ -45,6 +46,10 @@ TracePath = Annotated[
     Path, typer.Argument(metavar="TRACE", readable=False, help="A trace, as swaptrace record writes it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", min=0, metavar="N", help="Policies replayed side by side; 0: one per CPU."),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
 Policies = Annotated[
     list[str] | None,

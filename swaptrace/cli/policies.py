@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -24,10 +25,13 @@ def list_(json: Json = False) -> None:
 
     What each is in a line, and what a trace must show for it.
     """
-    from swaptrace.policies.registry import catalogue
+    from swaptrace.policies.parts import plugins
+    from swaptrace.policies.registry import catalogue, stages
     from swaptrace.render.policies import json_policies, text_policies
 
-    print((json_policies if json else text_policies)(catalogue()), end="")
+    print(json_policies(catalogue()) if json else text_policies(catalogue(), stages()), end="")
+    for broken in plugins().broken:
+        print(f"swaptrace: warning: {broken}", file=sys.stderr)
 
 
 @_group.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import At, Format, FreeInference, Memcg, Metrics, Policies, Quiet
+from swaptrace.cli.options import At, Format, FreeInference, Jobs, Memcg, Metrics, Policies, Quiet
 
 if TYPE_CHECKING:
     from swaptrace.model.report import Report
@@ -39,6 +39,7 @@ def replay(
     ] = FreeInference.LATEST,
     at: At = None,
     memcg: Memcg = None,
+    jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
     """Replay traces onto policies, print the figures."""
@@ -56,7 +57,9 @@ def replay(
     _refuse_twins(opened, output)
     metric_names([], metrics or [])  # a misspelt pattern is found before the replay, not after it
     for trace in opened:
-        reports = replay_all(trace, resolved, free_inference=free_inference.value, at=at, memcg=memcg, quiet=quiet)
+        reports = replay_all(
+            trace, resolved, free_inference=free_inference.value, at=at, memcg=memcg, quiet=quiet, jobs=jobs
+        )
         if output is not None:
             _write(reports, trace.path, output, quiet)
         _print(reports, style, metrics or [], str(trace.path), last=trace is opened[-1])

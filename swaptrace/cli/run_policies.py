@@ -42,6 +42,7 @@ def replay_all(
     at: str | None,
     memcg: int | None,
     quiet: bool,
+    jobs: int = 0,
 ) -> list[Report]:
     """Replay ``trace`` onto ``policies`` with a progress bar and return their reports, in that order."""
     from swaptrace.replay.engine import replay
@@ -54,5 +55,6 @@ def replay_all(
             at=at,
             memcg=memcg,
             command=command_line(),
+            jobs=jobs,
             progress=update,
         )

@@ -1,12 +1,12 @@
 """What moving pages after their swap-out costs a virtual layout: writeback of a buffer, and copies by a cleaner.
 
 Rule. The pages that one op writes to the device other than its own are handled in runs of one physical cluster (the
-stage's segment). Per run and per kind (written back, copied by the cleaner): one virtual walk for each distinct
-virtual cluster among its pages, and per 512 slots of a run one physical walk (charged to writeback). Lines: the
-virtual walk's fixed lines for each of those clusters, the distinct lines of the pages' descriptors, the lines of the
-run's reverse map (8 entries each), one cluster header per 512 slots, and for each copied page one line of the reverse
-map of its old place. Under a dedup stage a move updates the index entry of the block instead: one walk and one line
-for each block, whatever shares it.
+stage's segment; pages that move between tiers are runs of one page). Per run and per kind (written back, copied by
+the cleaner): one virtual walk for each distinct virtual cluster among its pages, and per 512 slots of a run one
+physical walk (charged to writeback). Lines: the virtual walk's fixed lines for each of those clusters, the distinct
+lines of the pages' descriptors, the lines of the run's reverse map (8 entries each), one cluster header per 512
+slots, and for each copied page one line of the reverse map of its old place. Under a dedup stage a move updates the
+index entry of the block instead: one walk and one line for each block, whatever shares it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class MoveCosts:
 def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts) -> None:
     """Charge the moves of this batch to the counts ``indirection.{lookups,cachelines}.{writeback,gc}``."""
     writes, placement = ops.writes, ops.placement
-    if writes is None or placement is None or placement.buffered is None:
+    if writes is None or placement is None or not (placement.moves or placement.buffered is not None):
         return
     shared = ops.shared  # the index entry moves, once for all sharers
     entry = writes.at if shared else space.entries_of(ops, writes.block, writes.at)
     if len(writes.at) == 0:
         return
-    slots = placement.cluster_slots
+    slots = 1 if placement.moves else placement.cluster_slots
     runs = len(writes.at) // slots
     per_run = -(-slots // CLUSTER)
     ledger.count("indirection.lookups.writeback", runs * per_run)

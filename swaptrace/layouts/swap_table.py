@@ -1,7 +1,6 @@
 """The swap table: the swap entry in a page table is the physical slot, and one table entry per slot says the rest.
 
-Rule. A new object takes a physical slot (rule of :mod:`swaptrace.kernels.clusters`) before its content is known: zero
-pages hold slots, too. It keeps the slot until its end.
+Rule. Entries are physical slots: :mod:`swaptrace.layouts.device_slots`.
 
 Walks per page (a folio of several pages walks once, its further pages touch a table line every 8 pages):
 writeout of a new object 3 (allocate, one ``swap_duplicate`` at unmap, remove from the swap cache), of an object that
@@ -28,14 +27,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
-from swaptrace.kernels.entries import new_entries
-from swaptrace.kernels.marks import Marks
-from swaptrace.kernels.order import indices
+from swaptrace.kernels.clusters import CLUSTER
 from swaptrace.layouts.charges import classes_of
+from swaptrace.layouts.device_slots import DeviceSlots
 from swaptrace.model.component import PREFER, Layout, Space, choice
-from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
-from swaptrace.model.ops import Backing, Op, Ops
+from swaptrace.model.ledger import METADATA, Ledger
+from swaptrace.model.ops import Op, Ops
 
 __all__ = ["SwapTable"]
 
@@ -97,8 +94,6 @@ class SwapTable(Layout):
 
     def __init__(self, phase: _Phase, prefer: bool) -> None:
         self._phase, self._spread = phase, prefer
-        self._entries = new_entries()
-        self._idle = Marks()  # objects whose slot holds nothing
         walks = np.zeros((2, len(Op)), np.int64)  # [object is new, op]
         arrays = phase.zeromap  # p1 to p3 walk the two arrays besides the table
         walks[:, [Op.OUT, Op.IN, Op.FREE, Op.HIT]] = [2 + arrays, 4 + 2 * arrays, 1, 2]
@@ -119,7 +114,7 @@ class SwapTable(Layout):
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._clusters = PhysicalClusters(space.slots, 1 << 16, spread=self._spread)
+        self._slots = DeviceSlots(space.slots, self._spread)
         ledger.fix(
             METADATA,
             space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,
@@ -127,26 +122,12 @@ class SwapTable(Layout):
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their physical slot."""
-        at = indices(ops.lives != 0)
-        slots, used = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
-        ops.entry = self._entries.feed(ops, at, slots)
-        self._used = np.zeros(len(ops), np.int8)
-        self._used[at] = used
+        self._slots.enter(ops)
 
     def feed(self, ops: Ops) -> None:
         """Charge walks, lines and metadata."""
         ledger = self._ledger
-        ledger.hold(VIRTUAL, ops.lives)
-        ledger.hold("slots.physical", ops.lives)
-        ledger.hold(METADATA, self._used, self._phase.used_cluster)
-        self._hold_idle(ops)
+        self._slots.hold(ops, ledger)
+        ledger.hold(METADATA, self._slots.used, self._phase.used_cluster)
         classes = classes_of(ops)
         classes.charge(ledger, self._walks[classes.new, classes.op], self._lines[classes.new, classes.op])
-
-    def _hold_idle(self, ops: Ops) -> None:
-        """Count slots whose page is elsewhere: zero, same-filled, shared, or waiting in a buffer."""
-        if ops.placement is not None and ops.placement.buffered is not None:
-            self._ledger.hold("slots.physical_idle", ops.placement.buffered)
-        held_elsewhere = (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
-        if (change := self._idle.feed(ops, held_elsewhere)) is not None:
-            self._ledger.hold("slots.physical_idle", change)

@@ -158,6 +158,7 @@ class Stage(Component, Protocol):
     """
 
     role: ClassVar[Role] = Role.CONTENT
+    over_ftl: ClassVar[bool] = True  # a placement: pages go to one device with a translation layer of its own
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:

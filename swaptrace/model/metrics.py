@@ -215,6 +215,64 @@ METRICS: tuple[Metric, ...] = (
     *_metrics(_H, _E, "pages", {"buffer.hits": "reads served by the RAM buffer"}),
     *_metrics(_L, _E, "B", {"buffer.bytes_peak": "largest size of the RAM buffer"}),
     *_metrics(_N, _E, "pages", {"buffer.pages_end": "pages still in the RAM buffer at the end of the trace"}),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "tiers.overflow_pages": "stored in a tier below the first that the memory cgroup may use: that was full",
+            "tiers.demoted_pages": "moved to a lower tier because they lay idle",
+        },
+    ),
+    *(
+        metric
+        for tier in range(1, 5)
+        for metric in (
+            *_metrics(_N, _E, "pages", {f"tiers.{tier}.pages_peak": f"most pages in tier {tier} at once"}),
+            *_metrics(
+                _L,
+                _E,
+                "B",
+                {
+                    f"tiers.{tier}.written_bytes": f"written to tier {tier}, moves included",
+                    f"tiers.{tier}.read_bytes": f"read from tier {tier}, moves included",
+                },
+            ),
+        )
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "zswap.stores": "writeouts that the compressed pool took",
+            "zswap.loads": "reads served by the compressed pool",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "pages",
+        {
+            "zswap.writebacks": "written back from the pool to the device",
+            "zswap.rejects": "writeouts that the pool did not take: incompressible, or of unknown size",
+        },
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "zswap.unsized": "those of zswap.rejects or zswap.stores whose compressed size the trace does not have",
+            "zswap.absorbed_pages": "left the pool without a writeback: freed, rewritten, or loaded exclusively",
+            "zswap.pages_peak": "most pages in the pool at once",
+            "zswap.pages_end": "pages in the pool at the end of the trace",
+        },
+    ),
+    *_metrics(
+        _L, _E, "B", {"zswap.pool_bytes_peak": "most bytes that pages in the pool occupied at once (zsmalloc classes)"}
+    ),
+    *_metrics(_H, _E, "1", {"zswap.ratio": "4096 x zswap.stores / bytes that they occupied when stored"}),
     *_metrics(_L, _E, "B", {"read.device_bytes": "read back from the device"}),
     *_metrics(
         _L,

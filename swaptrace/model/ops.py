@@ -73,7 +73,8 @@ class DeviceWrites:
 class Placement:
     """What each op did to physical slots: ``slots`` in use (change), ``clusters`` in use (change), and whether it
     took or gave back a slot. ``cluster_slots`` is how many slots one physical cluster of the stage has, ``buffered``
-    the change of pages that wait in RAM for a slot (None: the stage has no buffer).
+    the change of pages that wait in RAM for a slot (None: the stage has no buffer). ``moves`` says that the writes of
+    the batch are pages that moved from slot to slot, one by one.
     """
 
     slots: NDArray[np.integer[Any]]
@@ -82,6 +83,7 @@ class Placement:
     gave: Bools
     cluster_slots: int = 512
     buffered: NDArray[np.integer[Any]] | None = None
+    moves: bool = False
 
 
 @dataclass

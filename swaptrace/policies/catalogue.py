@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from swaptrace.layouts.direct import Direct
 from swaptrace.layouts.recorded import Recorded
 from swaptrace.layouts.swap_table import SwapTable
 from swaptrace.layouts.vswap_table import VswapTable
@@ -14,13 +15,15 @@ from swaptrace.stages.device import Device
 from swaptrace.stages.flash import Flash
 from swaptrace.stages.ftl import Ftl
 from swaptrace.stages.slots import Slots
+from swaptrace.stages.tiers import Tiers
 from swaptrace.stages.zero import Zero
+from swaptrace.stages.zswap import Zswap
 
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
-LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (SwapTable, VswapV6, VswapTable, Recorded)}
+LAYOUTS: dict[str, type[Layout]] = {kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Recorded)}
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Device, Slots, Flash, Ftl)}
+STAGES: dict[str, type[Stage]] = {kind.name: kind for kind in (Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)}
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,22 @@ class Named:
 
 _IN_PLACE = ("zero", "slots", "ftl")
 NAMED: dict[str, Named] = {
+    "tiers": Named(
+        "swap-table", ("zero", "tiers"), "today's kernel with swap tiers: a fast device in front of a slow one"
+    ),
+    "vswap-tiers": Named(
+        "vswap-table",
+        ("zero", "tiers:demote=10s"),
+        "tiers below virtual entries: pages that lie idle move down, one table update each",
+    ),
     "as-recorded": Named(
         "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
+    ),
+    "direct": Named("direct", _IN_PLACE, "Linux 6.12 to 6.17: swap_map, swap_cgroup and zeromap arrays, xarrays"),
+    "swap-table-p1": Named("swap-table:phase=p1", _IN_PLACE, "Linux 6.18: swap table phase I, arrays still there"),
+    "swap-table-p2": Named("swap-table:phase=p2", _IN_PLACE, "swap table phase II: all swap-ins through the cache"),
+    "swap-table-p3": Named(
+        "swap-table:phase=p3", _IN_PLACE, "swap table phase III: the count in the table, no swap_map"
     ),
     "swap-table": Named("swap-table", _IN_PLACE, "today's kernel: direct physical slots, swap table phase IV"),
     "swap-table+dedup": Named(
@@ -49,6 +66,16 @@ NAMED: dict[str, Named] = {
     "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: 24-byte descriptors, lookup cache"),
     "vswap-v6+dedup": Named(
         "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
+    ),
+    "zswap": Named(
+        "swap-table",
+        ("zero", "zswap", "slots", "ftl"),
+        "today's kernel with zswap in front of the device; the pool is unlimited unless pool= says its size",
+    ),
+    "vswap-zswap": Named(
+        "vswap-v6",
+        ("zero", "zswap", "slots", "ftl"),
+        "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
     ),
     "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
     "vswap-table+dedup": Named(

@@ -37,3 +37,4 @@ class PolicyInfo:
     requires: tuple[Capability, ...]
     params: tuple[ParamInfo, ...]
     rules: tuple[tuple[str, str], ...]
+    origin: str = "builtin"  # where parts that are not built in come from

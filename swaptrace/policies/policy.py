@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from swaptrace.model.component import Component, Layout, Stage
 from swaptrace.model.meta import Capability
 from swaptrace.policies.info import ParamInfo, PolicyInfo
+from swaptrace.policies.plugins import origin_of, spelled
 
 __all__ = ["Part", "Policy"]
 
@@ -36,7 +37,7 @@ class Part(Generic[C]):
     def spec(self) -> str:
         """Return the canonical text: ``flash:buffer=4MiB,erase=4MiB``."""
         texts = ",".join(f"{name}={text}" for name, text in self.texts.items())
-        return f"{self.kind.name}:{texts}" if texts else self.kind.name
+        return f"{spelled(self.kind)}:{texts}" if texts else spelled(self.kind)
 
     def build(self) -> C:
         """Return a fresh instance with parsed parameters."""
@@ -65,6 +66,12 @@ class Policy:
     def spec(self) -> str:
         """Return the canonical spec: every parameter that acts, with its value."""
         return "+".join(part.spec for part in self.parts)
+
+    @property
+    def origin(self) -> str:
+        """Return ``builtin``, or where the parts that are not built in come from."""
+        foreign = {part.kind.name: origin_of(part.kind) for part in self.parts}
+        return "; ".join(f"{n}: {o}" for n, o in foreign.items() if o != "builtin") or "builtin"
 
     @property
     def requires(self) -> tuple[Capability, ...]:
@@ -97,6 +104,7 @@ class Policy:
                 for p in part.kind.params
             ),
             rules=_rules(self.parts),
+            origin=self.origin,
         )
 
 

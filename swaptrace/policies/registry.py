@@ -3,7 +3,7 @@
 Grammar: ``NAME[:key=value,...][+STAGE[:key=value,...]]...``. NAME is a named policy or a layout; its parameters are
 those of the layout, else of the one stage in the named path that has it. A stage that the path already has gets the
 parameters; a new one goes to its place in the order of the catalogue; a stage that places pages on the device
-replaces the one there.
+replaces the one there. ``FILE.py:CLASS`` stands for a layout or stage of one's own.
 """
 
 from __future__ import annotations
@@ -15,17 +15,26 @@ from swaptrace.model.component import Role, Stage
 from swaptrace.model.errors import UsageError, closest
 from swaptrace.policies.catalogue import LAYOUTS, NAMED, STAGES
 from swaptrace.policies.info import PolicyInfo
+from swaptrace.policies.parts import layout_kind, place_of, plugins, refuse_broken, stage_kind
+from swaptrace.policies.plugins import FILE, origin_of
 from swaptrace.policies.policy import Part, Policy
 
-__all__ = ["catalogue", "resolve"]
+__all__ = ["catalogue", "resolve", "stages"]
 
 _DEFAULT_PATH = {"recorded": ("device", "ftl")}
 _LIST = "See: swaptrace policies list"
 
 
 def catalogue() -> list[PolicyInfo]:
-    """Return what every named policy says about itself."""
-    return [resolve(name).info for name in NAMED]
+    """Return what every named policy says about itself, and every layout of a plugin."""
+    return [resolve(name).info for name in (*NAMED, *plugins().layouts)]
+
+
+def stages() -> list[tuple[str, str]]:
+    """Return the name and summary of every stage, in path order, those of plugins marked."""
+    kinds = sorted((*STAGES.values(), *plugins().stages.values()), key=place_of)
+    marks = {kind: "" if (origin := origin_of(kind)) == "builtin" else f" [{origin}]" for kind in kinds}
+    return [(kind.name, kind.summary + marks[kind]) for kind in kinds]
 
 
 def resolve(spec: str) -> Policy:
@@ -37,7 +46,7 @@ def resolve(spec: str) -> Policy:
     for stage, params in rest:
         if stage in seen:
             raise UsageError(f"{spec}: stage {stage!r} is given twice.", "", "Give its parameters once.")
-        placing = sorted(name for name in {stage, *seen} if name in STAGES and _places(name))
+        placing = sorted(name for name in {stage, *seen} if _places(name))
         if len(placing) > 1:
             raise UsageError(
                 f"{spec}: {' and '.join(placing)} at once.", "Both place pages on the device.", "Choose one of them."
@@ -52,7 +61,10 @@ def resolve(spec: str) -> Policy:
 
 
 def _token(text: str, spec: str) -> tuple[str, dict[str, str]]:
-    name, colon, tail = text.partition(":")
+    if match := FILE.fullmatch(text.strip()):
+        name, tail, colon = f"{match['path']}:{match['cls']}", match["params"] or "", match["params"]
+    else:
+        name, colon, tail = text.partition(":")
     name = name.strip()
     if not name:
         raise UsageError(
@@ -76,30 +88,34 @@ def _base(name: str) -> Policy:
         named = NAMED[name]
         layout, path, summary = named.layout, named.path, named.summary
         references = named.references
-    elif name in LAYOUTS:
-        layout, path, summary = name, _DEFAULT_PATH.get(name, ("zero", "slots", "ftl")), LAYOUTS[name].summary
+    elif kind := layout_kind(name):
+        layout, path, summary = name, _DEFAULT_PATH.get(name, ("zero", "slots", "ftl")), kind.summary
         references = ()
-    elif name in STAGES:
+    elif stage_kind(name):
         raise UsageError(
             f"{name!r} is a stage, not a policy.",
             "A policy begins with a layout.",
             f"For example: vswap-v6+{name}",
         )
     else:
-        raise UsageError(f"unknown policy {name!r}.", closest(name, {**NAMED, **LAYOUTS}), _LIST)
-    kind, given = _token(layout, layout)
+        refuse_broken(name)
+        raise UsageError(f"unknown policy {name!r}.", closest(name, {**NAMED, **LAYOUTS, **plugins().layouts}), _LIST)
+    layout, given = _token(layout, layout)
+    base = layout_kind(layout)
+    assert base is not None
     stages = (_token(text, text) for text in path)
     return Policy(
         name,
         summary,
-        Part(LAYOUTS[kind], tuple(given.items())),
+        Part(base, tuple(given.items())),
         tuple(Part(STAGES[stage], tuple(params.items())) for stage, params in stages),
         references,
     )
 
 
 def _places(stage: str) -> bool:
-    return STAGES[stage].role is Role.PLACEMENT
+    kind = stage_kind(stage)
+    return kind is not None and kind.role is Role.PLACEMENT
 
 
 def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
@@ -129,12 +145,12 @@ def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
 
 
 def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) -> Policy:
-    if stage not in STAGES:
-        hint = (
-            "It is a policy: it can only come first." if stage in NAMED or stage in LAYOUTS else closest(stage, STAGES)
-        )
+    kind = stage_kind(stage)
+    if kind is None:
+        refuse_broken(stage)
+        comes_first = stage in NAMED or layout_kind(stage)
+        hint = "It is a policy: it can only come first." if comes_first else closest(stage, STAGES)
         raise UsageError(f"{spec}: unknown stage {stage!r}.", hint, _LIST)
-    kind = STAGES[stage]
     known = [p.name for p in kind.params]
     for key in given:
         if key not in known:
@@ -158,14 +174,15 @@ def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) ->
             "Leave it out, or take as-recorded.",
         )
     path: list[Part[Stage]] = list(policy.path)
-    if stage in names:
-        index = names.index(stage)
+    if kind.name in names:
+        index = names.index(kind.name)
         path[index] = Part(kind, (*path[index].given, *given.items()))
     else:
-        if _places(stage):
-            path = [part for part in path if not _places(part.kind.name)]
-        order = sorted(STAGES, key=lambda name: STAGES[name].role)
-        index = sum(order.index(part.kind.name) < order.index(stage) for part in path)
+        if kind.role is Role.PLACEMENT:
+            path = [part for part in path if part.kind.role is not Role.PLACEMENT]
+            if not kind.over_ftl:
+                path = [part for part in path if part.kind.role is not Role.DEVICE]
+        index = sum(place_of(part.kind) <= place_of(kind) for part in path)
         path.insert(index, Part(kind, tuple(given.items())))
     return replace(policy, path=tuple(path))
 
@@ -176,14 +193,27 @@ def _named(policy: Policy, spec: str) -> Policy:
         named = _base(name)
         if named.spec == policy.spec:
             return replace(policy, name=spec, summary=named.summary, references=named.references)
-    if any(name == spec.partition(":")[0].partition("+")[0] for name in NAMED) and "+" not in spec:
-        return replace(policy, name=spec)  # a named policy with other parameters
+    if "+" not in spec:
+        return replace(policy, name=spec)  # a named policy or a layout, maybe with other parameters
     summary = "; ".join(part.kind.summary for part in policy.parts)
     return replace(policy, name=spec, summary=summary, references=())
 
 
 def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
     names = [part.kind.name for part in policy.path]
+    for above in policy.path:
+        if above.kind.role is Role.PLACEMENT and not above.kind.over_ftl and "ftl" in names:
+            raise UsageError(
+                f"{spec}: ftl cannot act under {above.kind.name}.",
+                "There is no single flash device below it.",
+                "Leave one of them out.",
+            )
+    if {"zswap", "dedup"} <= set(names):
+        raise UsageError(
+            f"{spec}: dedup and zswap at once are not modelled.",
+            "dedup acts in one device, where pages arrive only when the pool writes them back.",
+            "Take one of them.",
+        )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
     idle = [name for name, _ in slots.given if name in ("size", "prefer")] if slots else []
     if idle and policy.layout.kind.direct and "dedup" not in names:

@@ -16,16 +16,21 @@ __all__ = ["json_policies", "json_policy", "text_policies", "text_policy"]
 _WIDTH = 100
 
 
-def text_policies(infos: Sequence[PolicyInfo]) -> str:
-    """Return the catalogue as a table."""
-    rows = [[info.name, ",".join(info.requires), info.summary] for info in infos]
+def text_policies(infos: Sequence[PolicyInfo], stages: Sequence[tuple[str, str]]) -> str:
+    """Return the catalogue as tables: policies, then the stages that can be added."""
+    rows = [[info.name, ",".join(info.requires), info.summary + _mark(info)] for info in infos]
     lines = table(rows, ["policy", "needs", "summary"], left=(0, 1, 2))
+    lines += ["", *table([list(stage) for stage in stages], ["stage", "summary"], left=(0, 1))]
     hint = [
         "",
         "Compose: LAYOUT+STAGE:KEY=VALUE,KEY=VALUE+..., as in vswap-v6+dedup",
         "More about one: swaptrace policies explain vswap-v6",
     ]
     return "\n".join([*lines, *hint]) + "\n"
+
+
+def _mark(info: PolicyInfo) -> str:
+    return "" if info.origin == "builtin" else f" [{info.origin.partition(': ')[2]}]"
 
 
 def json_policies(infos: Sequence[PolicyInfo]) -> str:
@@ -42,6 +47,8 @@ def text_policy(info: PolicyInfo) -> str:
     """Return one policy as a page of text; every figure of it is a rule that a test can be written from."""
     lines = [f"{info.name}: {info.summary}" if info.summary else info.name, ""]
     lines += entry("spec", info.spec, _WIDTH)
+    if info.origin != "builtin":
+        lines += entry("origin", info.origin, _WIDTH)
     lines += entry("layout", info.layout, _WIDTH)
     lines += entry("path", " -> ".join(info.path) or "none", _WIDTH)
     lines += entry("needs", ", ".join(info.requires) or "nothing", _WIDTH)

@@ -26,6 +26,7 @@ from swaptrace.replay.objects import NEEDED_COLUMNS, RARE_COLUMNS, Objects
 from swaptrace.replay.space import space_of
 from swaptrace.replay.spans import span_at
 from swaptrace.replay.swapoff import swapoff_figures
+from swaptrace.replay.workers import Workers, usable_cpus
 
 __all__ = ["FREE_INFERENCE", "REPLAY_ROWS", "Run", "replay"]
 
@@ -35,6 +36,10 @@ _HOW = {
     Capability.HASH: (
         "page hashes",
         "swaptrace cannot hash pages itself yet: import Parquet with the column hash (swaptrace schema events).",
+    ),
+    Capability.CLEN: (
+        "compressed sizes",
+        "Record on zram or zswap with sizes (swaptrace record, BPF tier), or import Parquet with the column csize.",
     ),
     Capability.SLOT: (
         "swap slots",
@@ -98,13 +103,15 @@ def replay(
     cost: CostModel | None = None,
     command: str = "",
     batch_rows: int = REPLAY_ROWS,
+    jobs: int = 0,
     progress: Progress | None = None,
 ) -> list[Report]:
     """Replay ``trace`` onto each of ``policies`` and return their reports, in that order.
 
     ``free_inference`` places frees that no event showed ``latest`` or ``earliest`` (replay/objects.py); ``at``
     (replay/moment.py) adds the figures of a swapoff at that time, of one cgroup alone if ``memcg`` is its id;
-    ``progress`` is called with (events done, events in all).
+    ``progress`` is called with (events done, events in all). ``jobs`` policies at most are replayed at the same time
+    (0: as many as there are CPUs); the reports do not depend on it.
 
     Errors: :class:`CapabilityError` if the trace lacks what a policy needs; :class:`SpaceError` if a replayed device
     is too small; :class:`InputError` if the trace is corrupt.
@@ -122,16 +129,17 @@ def replay(
     lanes = _lanes(trace, runs, free_inference, batch_rows, also)
     wanted = sorted({*NEEDED_COLUMNS, *also, *(c for policy in policies for c in policy.columns)})
     first_ts = last_ts = None
-    for events in trace.batches(wanted, batch_rows, rare=RARE_COLUMNS):
-        first_ts = int(events["ts"][0]) if first_ts is None else first_ts
-        last_ts = int(events["ts"][-1])
-        for part in (events,) if moment is None else moment.cut(events):
-            for objects, fed in lanes:
-                for ops in objects.feed(part):
-                    for run in fed:
-                        run.feed(ops if run is fed[-1] else ops.again())
-        if progress is not None:
-            progress(events.first + len(events), trace.rows)
+    with Workers(jobs or usable_cpus(), len(runs)) as workers:
+        for events in trace.batches(wanted, batch_rows, rare=RARE_COLUMNS):
+            first_ts = int(events["ts"][0]) if first_ts is None else first_ts
+            last_ts = int(events["ts"][-1])
+            for part in (events,) if moment is None else moment.cut(events):
+                for objects, fed in lanes:
+                    for ops in objects.feed(part):
+                        workers.feed(fed, ops)
+            if progress is not None:
+                progress(events.first + len(events), trace.rows)
+        workers.wait()
     reports = []
     walk = (None, "") if moment is None else span_at(trace, moment)
     for run in runs:
@@ -218,6 +226,7 @@ def _report(
             layout=policy.layout.kind.name,
             path=path,
             params={f"{part.kind.name}.{k}": v for part in policy.parts for k, v in part.texts.items()},
+            origin=policy.origin,
         ),
         cost=CostUsed(cost.preset, cost.sha256),
         metrics=figures(run.ledger, counts, cost, run.stages),

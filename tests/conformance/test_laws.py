@@ -21,7 +21,11 @@ from tests.conformance.test_twins import SMALL_FLASH
 from tests.streams import MemoryTrace, random_trace
 
 PAGE = 4096
-SPECS = [*NAMED, f"vswap-v6+dedup+{SMALL_FLASH}+ftl:erase=64KiB", f"swap-table+{SMALL_FLASH}"]
+SMALL_POOLS = [
+    "swap-table+zswap:pool=256KiB,order=lru,load=keep",
+    f"vswap-v6+zswap:pool=256KiB,incompressible=store+{SMALL_FLASH}+ftl:erase=64KiB",
+]
+SPECS = [*NAMED, f"vswap-v6+dedup+{SMALL_FLASH}+ftl:erase=64KiB", f"swap-table+{SMALL_FLASH}", *SMALL_POOLS]
 REKEYED = [spec for spec in SPECS if spec != "as-recorded"]
 
 
@@ -48,9 +52,18 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
         return report.value(name) or 0
 
     elided = value("dedup.zero_pages") + value("dedup.same_filled_pages")
-    fresh = (value("write.host_bytes") - value("write.host_gc_bytes")) / PAGE
+    fresh = (value("write.host_bytes") - value("write.host_gc_bytes")) / PAGE - value("tiers.demoted_pages")
     assert value("trace.writeouts") == (
-        elided + value("dedup.hits") + value("write.absorbed_pages") + fresh + value("buffer.pages_end")
+        elided
+        + value("dedup.hits")
+        + value("write.absorbed_pages")
+        + fresh
+        + value("buffer.pages_end")
+        + value("zswap.absorbed_pages")
+        + value("zswap.pages_end")
+    )
+    assert value("zswap.stores") == (
+        value("zswap.writebacks") + value("zswap.absorbed_pages") + value("zswap.pages_end")
     )
     live = value("trace.objects") - value("trace.frees")
     assert 0 <= live <= value("slots.virtual_peak") <= value("trace.objects")
@@ -117,6 +130,19 @@ def test_same_filled_elision_with_no_such_page_changes_nothing(layout: str, seed
     trace = random_trace(seed, 2000)
     trace.valid["fill"] &= trace.columns["fill"] == 0
     assert run(trace, layout).metrics == run(trace, layout + "+zero:same=on").metrics
+
+
+@pytest.mark.parametrize("layout", ["swap-table", "vswap-v6", "vswap-table"])
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_an_unlimited_pool_that_takes_every_page_leaves_the_device_alone(layout: str, seed: int) -> None:
+    trace = random_trace(seed, 2000)
+    plain, pooled = run(trace, layout), run(trace, layout + "+zswap:incompressible=store,load=keep")
+    assert (pooled.value("write.host_bytes"), pooled.value("read.device_bytes")) == (0, 0)
+    assert pooled.value("zswap.stores") == (plain.value("write.host_bytes") or 0) / PAGE
+    assert pooled.value("zswap.loads") == (plain.value("read.device_bytes") or 0) / PAGE
+    for name in ("slots.virtual_peak", "dedup.zero_pages"):
+        assert pooled.value(name) == plain.value(name)
 
 
 @pytest.mark.parametrize("spec", REKEYED)

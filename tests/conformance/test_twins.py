@@ -18,9 +18,11 @@ from tests.streams import MemoryTrace, random_trace
 SMALL_FLASH = "flash:buffer=96KiB,erase=64KiB"
 SPECS = [
     *(name for name in NAMED if name != "as-recorded"),
-    *(f"swap-table:phase={phase}" for phase in ("p1", "p2", "p3", "p4rfc")),
+    "swap-table:phase=p4rfc",
     "vswap-v6:mru=0,bytes=real",
     "swap-table:prefer=free",
+    "direct:bytes=published,prefer=free",
+    f"direct+dedup+{SMALL_FLASH}",
     "vswap-v6+slots:prefer=free",
     "vswap-v6+zero:same=on+ftl:erase=64KiB,op=20%",
     "swap-table+slots:discard=on+ftl:erase=64KiB",
@@ -28,7 +30,15 @@ SPECS = [
     f"vswap-v6+{SMALL_FLASH}+ftl:erase=64KiB",
     f"vswap-table+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
     f"vswap-v6+dedup+{SMALL_FLASH},discard=off+ftl:erase=32KiB",
+    "swap-table+dedup+tiers:sizes=20%/25%/60%",
+    "vswap-v6+tiers:sizes=10%/90%,memcg=1@2/2@12",
+    "vswap-table+tiers:sizes=15%/20%/70%,demote=5us,prefer=free,memcg=1@1/2@23",
+    "vswap-v6+dedup+tiers:sizes=20%/80%,demote=2us",
     f"swap-table+{SMALL_FLASH}",
+    "swap-table+zswap:pool=256KiB,order=lru,load=keep,incompressible=store+ftl:erase=64KiB",
+    "vswap-v6+zswap:pool=128KiB,accept=50%+slots:discard=on+ftl:erase=64KiB",
+    "vswap-table+zswap:pool=1MiB,order=lru,accept=100%",
+    f"vswap-v6+zswap:pool=256KiB,load=keep+{SMALL_FLASH}",
     f"swap-table+dedup+{SMALL_FLASH}",
 ]
 

@@ -61,6 +61,7 @@ def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", u
                 int(c["hash"][i]) if v["hash"][i] else None,
                 (known and c["fill"][i] == 0) or c["backend"][i] == Backend.ZERO,
                 known and c["fill"][i] != 0,
+                csize=int(c["csize"][i]) if "csize" in c else 0,
             )
         )
     return policy

@@ -22,6 +22,7 @@ class SlowOp:
     hash: int | None = None
     zero: bool = False
     same: bool = False
+    csize: int = 0
     backing: str = ""
     store: bool = False
     fetch: bool = False
@@ -39,7 +40,9 @@ class SlowOp:
 
 @dataclass
 class Books:
-    """The twin's ledger: counts, and gauges sampled after each op."""
+    """The twin's ledger: counts, and gauges sampled after each op. ``meta`` is the layout's metadata, ``stage_meta``
+    what stages add to it.
+    """
 
     count: Counter[str] = field(default_factory=Counter)
     now: Counter[str] = field(default_factory=Counter)
@@ -51,6 +54,7 @@ class Books:
     stream: list[int] = field(default_factory=list)
     last_ts: int | None = None
     first_ts: int = 0
+    pending: list[dict[str, int]] = field(default_factory=list)  # levels of a pool after each op that a stage returned
     ns: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def begin(self, ts: int) -> None:
@@ -62,7 +66,8 @@ class Books:
         self.last_ts = ts
 
     def end(self) -> None:
-        if self.now["meta"] > self.peak["meta"]:
+        self.now["all_meta"] = self.now["meta"] + self.now["stage_meta"]
+        if self.now["all_meta"] > self.peak["all_meta"]:
             self.at_meta_peak = self.now["virtual"]
         for gauge, level in self.now.items():
             self.peak[gauge] = max(self.peak[gauge], level)

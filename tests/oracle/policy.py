@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.layouts import SlowLayout
 from tests.oracle.stages import SlowStage
-from tests.oracle.stages.flash import SlowFlash
 from tests.oracle.swapoff import SlowCensus
 
 COUNTED_AS = {
@@ -39,7 +38,11 @@ class SlowPolicy:
         for stage in self.stages:
             if not stage.placing:
                 seen = [below for above in seen for below in stage.step(above, books)]
-        for each in seen:
+        levels, books.pending = books.pending, []
+        for each, level in zip_longest(seen, levels, fillvalue=None):
+            assert each is not None
+            for gauge, value in (level or {}).items():
+                books.now[gauge] = value
             self.place(each)
             books.end()
         if not seen:
@@ -58,8 +61,7 @@ class SlowPolicy:
         self.walks[COUNTED_AS[op.name]] += walks
         books.count["lines"] += lines
         for stage in self.stages:
-            if isinstance(stage, SlowFlash):
-                stage.settle(books)
+            stage.settle(books)
         self.census.step(op)
 
     def figures(self) -> dict[str, float]:
@@ -71,12 +73,12 @@ class SlowPolicy:
         out["indirection.cachelines"] = b.count["lines"]
         static = self.layout.static
         out["indirection.metadata_bytes.static"] = static
-        out["indirection.metadata_bytes.peak"] = static + b.peak["meta"]
-        out["indirection.metadata_bytes.end"] = static + b.now["meta"]
+        out["indirection.metadata_bytes.peak"] = static + b.peak["all_meta"]
+        out["indirection.metadata_bytes.end"] = static + b.now["all_meta"]
         span = (b.last_ts or 0) - b.first_ts
-        out["indirection.metadata_bytes.avg"] = static + (b.area["meta"] / span if span else b.peak["meta"])
+        out["indirection.metadata_bytes.avg"] = static + (b.area["all_meta"] / span if span else b.peak["all_meta"])
         if b.at_meta_peak:
-            out["indirection.metadata_bytes_per_slot"] = b.peak["meta"] / b.at_meta_peak
+            out["indirection.metadata_bytes_per_slot"] = b.peak["all_meta"] / b.at_meta_peak
         if b.count["mru_asked"]:
             out["indirection.mru_hits"] = b.count["indirection.mru_hits"]
             out["indirection.mru_hit_rate"] = b.count["indirection.mru_hits"] / b.count["mru_asked"]

@@ -29,7 +29,9 @@ def _resolve(spec: str) -> SimpleNamespace:
     return SimpleNamespace(spec=spec)
 
 
-def _replay(trace: Trace, policies: Sequence[Any], *, free_inference: str, command: str, progress: Any) -> list[Report]:
+def _replay(
+    trace: Trace, policies: Sequence[Any], *, free_inference: str, command: str, progress: Any, **moment_and_jobs: Any
+) -> list[Report]:
     out = []
     for policy in policies:
         if policy.spec == "needs-hash":

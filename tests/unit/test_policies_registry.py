@@ -59,9 +59,26 @@ def test_every_rule_that_a_rule_refers_to_is_told(name: str) -> None:
     text = "\n".join(rules.values())
     assert ":mod:" not in text
     assert ":class:" not in text
-    assert "kernels.ftl" in rules["ftl"]  # "the rule of kernels.ftl": it stands below
-    assert "greedy" in rules["kernels.ftl"].lower()
+    if "ftl" in rules:
+        assert "kernels.ftl" in rules["ftl"]  # "the rule of kernels.ftl": it stands below
+        assert "greedy" in rules["kernels.ftl"].lower()
 
 
 def test_blanks_around_the_parts_do_not_matter() -> None:
     assert resolve(" vswap-v6 + dedup : scope = device ").spec == resolve("vswap-v6+dedup:scope=device").spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("vswap-v6+tiers:sizes=1GiB", "not 2 to 4 tiers"),
+        ("vswap-v6+tiers:memcg=7", "is not CGROUP@TIERS"),
+        ("vswap-v6+tiers:memcg=7@5", "is not CGROUP@TIERS"),
+        ("vswap-v6+tiers:memcg=7@3", "names a tier that does not exist"),
+        ("vswap-v6+tiers+ftl", "ftl cannot act under tiers"),
+    ],
+)
+def test_tiers_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(spec)
+    assert says in "\n".join(caught.value.lines())

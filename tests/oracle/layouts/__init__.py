@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.oracle.layouts.base import SlowLayout
+from tests.oracle.layouts.direct import SlowDirect
 from tests.oracle.layouts.swap_table import SlowSwapTable
 from tests.oracle.layouts.vswap_table import SlowVswapTable
 from tests.oracle.layouts.vswap_v6 import SlowVswapV6
@@ -10,6 +11,7 @@ from tests.oracle.layouts.vswap_v6 import SlowVswapV6
 __all__ = ["LAYOUTS", "SlowLayout"]
 
 LAYOUTS: dict[str, type[SlowLayout]] = {
+    "direct": SlowDirect,
     "swap-table": SlowSwapTable,
     "vswap-v6": SlowVswapV6,
     "vswap-table": SlowVswapTable,

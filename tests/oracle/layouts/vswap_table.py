@@ -22,8 +22,10 @@ class SlowVswapTable(SlowVirtual):
             walks = 4 + took
         elif op.name == "IN":
             walks = 5 + (not zero) + disk
+        elif op.name == "WRITEBACK":
+            walks = 2 + took
         else:
-            walks = 2 if op.name in ("HIT", "WRITEBACK") else 1
+            walks = 2 if op.name == "HIT" else 1
         walks += op.gave
         lines = self.d + 2
         lines += not zero and op.name not in ("HIT", "DUP", "PUT")

@@ -7,14 +7,18 @@ from tests.oracle.stages.dedup import SlowDedup
 from tests.oracle.stages.flash import SlowFlash
 from tests.oracle.stages.ftl import SlowFtlStage
 from tests.oracle.stages.slots import SlowSlots
+from tests.oracle.stages.tiers import SlowTiers
 from tests.oracle.stages.zero import SlowZero
+from tests.oracle.stages.zswap import SlowZswap
 
 __all__ = ["STAGES", "SlowStage", "World"]
 
 STAGES: dict[str, type[SlowStage]] = {
     "zero": SlowZero,
     "dedup": SlowDedup,
+    "zswap": SlowZswap,
     "slots": SlowSlots,
+    "tiers": SlowTiers,
     "flash": SlowFlash,
     "ftl": SlowFtlStage,
 }

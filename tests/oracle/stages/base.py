@@ -42,5 +42,8 @@ class SlowStage:
         """Handle one op; return what the stages below see instead of it: itself, nothing, or more."""
         return [op]
 
+    def settle(self, books: Books) -> None:
+        """After the layout has charged the op."""
+
     def figures(self, books: Books) -> dict[str, float]:
         return {}

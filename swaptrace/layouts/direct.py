@@ -1,0 +1,117 @@
+"""The swap layout before the swap table (6.12 to 6.17): flat arrays per device, xarrays for swap cache and zswap.
+
+Rule. Entries are physical slots: :mod:`swaptrace.layouts.device_slots`. M is a look at an array (swap_map, swap_cgroup
+or zeromap), X a walk of an xarray of 64 MB of the device: 16384 slots, always 3 nodes.
+
+Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout of a new object: 4 M (allocate in swap_map, one
+``swap_duplicate`` at unmap, swap_cgroup, zeromap) and 2 X (add to and remove from the swap cache); of an object that
+kept its slot 2 M (duplicate, zeromap) and 1 X (remove). Read: 4 M (swapcache_prepare and free in swap_map, swap_cgroup,
+zeromap) and 2 X (look up, add). Swap-cache hit: 1 X, 1 M (free). Free: 1 M, 1 X (shadow). A further page table entry or
+one less: 1 M. zswap has an xarray of its own: where the backing is zswap, + 1 X at a writeout (store) and a free
+(erase), + 2 X at a read (load, erase). Writeback from a compressed pool: 2 M (HAS_CACHE set and cleared), 2 X of the
+swap cache (add, delete) and 2 X of the zswap tree (load, erase).
+
+Distinct dependent cache lines: 3 nodes for each xarray that is walked, 1 swap_map byte at every op; 1 swap_cgroup line
+where the object is new, read or freed; 1 zeromap line where it is written out or read.
+
+Metadata: static per slot 1 B swap_map, 2 B swap_cgroup, 1/8 B zeromap. Per slot in use, and again per object in the
+compressed pool, its share of a dense xarray: ``bytes=published`` 8 B as in the vswap covers (the pointer),
+``bytes=real`` 9 B (xa_node of 576 B for 64 slots).
+
+Sources: docs/kernel-facts.md 1.4, 2.1, 2.2; LWN 1056405, 1057102; 20260505153854.1612033-1-nphamcs@gmail.com ("old
+design" of its tables).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swaptrace.layouts.charges import classes_of
+from swaptrace.layouts.device_slots import DeviceSlots
+from swaptrace.model.component import PREFER, Layout, Space, choice
+from swaptrace.model.ledger import METADATA, Ledger
+from swaptrace.model.ops import Backing, Op, Ops
+
+__all__ = ["Direct"]
+
+_STATIC_BITS = 8 + 16 + 1
+_NODES = 3
+
+
+class Direct(Layout):
+    """Direct physical slots with swap_map, swap_cgroup, zeromap and xarrays."""
+
+    name = "direct"
+    summary = "direct physical slots with arrays and xarrays (Linux 6.12 to 6.17)"
+    direct = True
+    params = (
+        choice(
+            "bytes",
+            "real",
+            "bytes of an xarray slot: as published in the vswap covers, or with the node around it",
+            {"published": 8, "real": 9},
+        ),
+        PREFER,
+    )
+    state_per_slot = (
+        ("swap_map", "1 B per slot, static"),
+        ("swap_cgroup", "2 B per slot, static"),
+        ("zeromap", "1 bit per slot, static"),
+        ("swap cache xarray", "9 B per slot in use (published: 8 B)"),
+        ("zswap xarray", "9 B per object in the pool (published: 8 B)"),
+    )
+    lookups = (
+        ("swap_out", "4 M + 2 X; 2 M + 1 X for an object that kept its slot; zswap + 1 X", "6; 5; zswap + 3"),
+        ("swap_in", "4 M + 2 X; zswap + 2 X", "6; zswap + 3"),
+        ("swap-cache hit", "1 M + 1 X", "4"),
+        ("free", "1 M + 1 X; zswap + 1 X", "5; zswap + 3"),
+        ("writeback", "2 M + 4 X", "7"),
+    )
+    assumptions = (
+        "swap_count is 1: one page table entry per object.",
+        "A physical slot is taken at folio_alloc_swap, before the content is known.",
+        "Xarrays are dense: no node is charged for slots that are not in use.",
+        "The cluster allocator is that of 6.18; cluster_info, which later layouts also have, is not counted.",
+    )
+    references = ("LWN 1056405, 1057102", "20260505153854.1612033-1-nphamcs@gmail.com")
+
+    def __init__(self, bytes: int, prefer: bool) -> None:
+        self._xarray_bytes, self._spread = bytes, prefer
+        walks = np.zeros((2, len(Op), len(Backing)), np.int64)  # [object is new, op, backing]
+        lines = np.zeros_like(walks)
+        for op, (walk, line) in {
+            Op.OUT: (3, 2 + _NODES),
+            Op.IN: (6, 3 + _NODES),
+            Op.FREE: (2, 2 + _NODES),
+            Op.HIT: (2, 1 + _NODES),
+            Op.WRITEBACK: (6, 1 + 2 * _NODES),
+            Op.DUP: (1, 1),
+            Op.PUT: (1, 1),
+        }.items():
+            walks[:, op], lines[:, op] = walk, line
+        walks[1, Op.OUT], lines[1, Op.OUT] = 6, 3 + _NODES
+        for op, walk in ((Op.OUT, 1), (Op.IN, 2), (Op.FREE, 1)):
+            walks[:, op, Backing.ZSWAP] += walk
+            lines[:, op, Backing.ZSWAP] += _NODES
+        self._walks, self._lines = walks, lines
+
+    def start(self, space: Space, ledger: Ledger) -> None:
+        """Begin a replay."""
+        self._ledger = ledger
+        self._slots = DeviceSlots(space.slots, self._spread)
+        ledger.fix(METADATA, space.slots * _STATIC_BITS // 8)
+
+    def enter(self, ops: Ops) -> None:
+        """Give new objects their physical slot."""
+        self._slots.enter(ops)
+
+    def feed(self, ops: Ops) -> None:
+        """Charge walks, lines and metadata."""
+        ledger = self._ledger
+        self._slots.hold(ops, ledger)
+        ledger.hold(METADATA, ops.lives, self._xarray_bytes)
+        if ops.pooled is not None:
+            ledger.hold(METADATA, ops.pooled, self._xarray_bytes)
+        classes = classes_of(ops)
+        chosen = classes.new, classes.op, classes.backing
+        classes.charge(ledger, self._walks[chosen], self._lines[chosen])

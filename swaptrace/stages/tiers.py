@@ -1,0 +1,200 @@
+"""Swap tiers: several devices from fast to slow, filled from the top, with optional demotion of what lies idle.
+
+Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own with
+the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are physical
+slots (direct), and with no dedup between, an object takes its slot when it begins and gives it back at its end; every
+where else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it back when it
+dies. Every store writes a page and every fetch reads one in the tier where the block is; a page that moves is read in
+the old tier and written in the new one, after what the op itself does. Tiers lie behind one another on one address
+line, so requests are counted per tier and across them alike.
+
+A page that moves costs a virtual layout one update of its entry and a new slot (layouts/moves.py, in runs of one page);
+a direct layout would have to find its page table entries first, so demotion is refused there.
+
+Source: swap tiers, 20260527062247.3440692-1-youngjun.park@lge.com (tiers are ranges of priorities, memory.swap.tiers
+selects them per cgroup, no demotion yet); one table update moves a page below virtual entries: Nhat Pham, linux-mm
+2026-04-11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.reshape import latest
+from swaptrace.kernels.tables import grown
+from swaptrace.kernels.tiering import Act, Acts, Tiering
+from swaptrace.model.component import PAGE, PREFER, Layout, Param, Role, Space, Stage
+from swaptrace.model.errors import UsageError
+from swaptrace.model.ledger import Ledger
+from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
+from swaptrace.stages.slots import MAX_CPUS
+
+__all__ = ["MOST_TIERS", "Tiers"]
+
+MOST_TIERS = 4  # CONFIG_NR_SWAP_TIERS of the series
+_CHANGE = np.array([-1, 1, 0, 0, -1, 1], np.int8)  # by act: of the number of pages in its tier
+_LEAST_SLOTS = 2  # the header and one more
+
+
+def _sizes(text: str) -> tuple[float | int, ...]:
+    """Return bytes (int) or shares of the recorded device (float) per tier, from the top."""
+    parts = text.split("/")
+    if not 2 <= len(parts) <= MOST_TIERS:
+        raise UsageError(f"not 2 to {MOST_TIERS} tiers.", "Sizes stand from the fastest to the slowest.", "25%/75%")
+    return tuple(parse_share(part) if part.endswith("%") else parse_bytes(part) for part in parts)
+
+
+def _masks(text: str) -> dict[int, int]:
+    """Return the tiers that memory cgroups may use, as bits, from ``7@2/9@12``."""
+    masks: dict[int, int] = {}
+    if text == "all":
+        return masks
+    for part in text.split("/"):
+        memcg, at, tiers = part.partition("@")
+        if not (memcg.isdigit() and at and tiers and set(tiers) <= set("1234")):
+            raise UsageError(
+                f"{part!r} is not CGROUP@TIERS.", "The id of a cgroup, and the digits of its tiers.", "7@2/9@12"
+            )
+        masks[int(memcg)] = sum(1 << int(tier) - 1 for tier in set(tiers))
+    return masks
+
+
+def _age(text: str) -> int:
+    return 0 if text == "off" else max(1, parse_time_ns(text))
+
+
+class Tiers(Stage):
+    """Devices from fast to slow."""
+
+    name = "tiers"
+    summary = "several devices from fast to slow, filled from the top"
+    role = Role.PLACEMENT
+    over_ftl = False
+    params = (
+        Param("sizes", "25%/75%", "size of each tier from the top, in bytes or shares of the device", _sizes, "sizes"),
+        Param("memcg", "all", "tiers that cgroups may use, by id: 7@2/9@12 (others: all)", _masks, "ids@tiers"),
+        Param("demote", "off", "a page untouched for so long moves a tier down", _age, "time"),
+        PREFER,
+    )
+    columns = ("memcg",)
+    assumptions = (
+        "Every page is an order-0 allocation.",
+        "The memory cgroup of a page is that of its writeout.",
+        "No promotion; demotion happens at the next op that touches a tier.",
+    )
+    references = ("20260527062247.3440692-1-youngjun.park@lge.com",)
+
+    def __init__(self, sizes: tuple[float | int, ...], memcg: dict[int, int], demote: int, prefer: bool) -> None:
+        self._sizes, self._masks, self._age, self._spread = sizes, memcg, demote, prefer
+        beyond = [m for m in memcg.values() if m >> len(sizes)]
+        if beyond:
+            raise UsageError(
+                f"tiers: memcg names a tier that does not exist; there are {len(sizes)}.", "", "Add its size to sizes=."
+            )
+        self._slot: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: its slot in its tier
+
+    def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
+        """Begin a replay."""
+        if self._age and layout.direct:
+            raise UsageError(
+                f"tiers: demote= cannot act on {layout.name}.",
+                "A direct layout finds the owners of a slot only by a scan of all page tables.",
+                "Leave it out, or choose a virtual layout.",
+            )
+        self._ledger, self._direct = ledger, layout.direct
+        slots = [int(size * space.slots) if isinstance(size, float) else size // PAGE for size in self._sizes]
+        if min(slots) < _LEAST_SLOTS:
+            raise UsageError(
+                f"tiers: a tier has {min(slots)} slots.",
+                f"The recording had {space.slots} slots; the first of each tier is its header.",
+                "Give sizes= in bytes, as in 64MiB/1GiB.",
+            )
+        self._tiers = [PhysicalClusters(size, MAX_CPUS, spread=self._spread) for size in slots]
+        self._bases = np.cumsum([0, *slots[:-1]])
+        self.pages = sum(slots)
+        self._tiering = Tiering([size - 1 for size in slots], self._age)
+        self._all = (1 << len(slots)) - 1
+
+    def feed(self, ops: Ops) -> Ops:
+        """Place the stores, move what is idle, and turn all of it into device traffic."""
+        at_entry = self._direct and not ops.shared
+        gives = ops.op == Op.FREE if at_entry else ops.drop != NOTHING
+        takes = ops.new if at_entry else ops.store & ~ops.inplace
+        drop, block = (ops.handle, ops.handle) if at_entry else (ops.drop, ops.block)
+        acts = self._tiering.feed(ops.ts, gives, takes, ops.store, ops.fetch, drop, block, self._allowed(ops))
+        slot, clusters = self._slots(ops, acts)
+        self._account(ops, acts, slot)
+        if not at_entry:
+            ops.placement = Placement(takes.view(np.int8) - gives.view(np.int8), clusters, takes, gives)
+            moved = np.flatnonzero(acts.act == Act.ARRIVE)
+            if len(moved):
+                none = np.empty(0, np.int64)
+                ops.placement.moves = True
+                ops.writes = DeviceWrites(
+                    acts.at[moved].astype(np.int64), slot[moved], acts.block[moved], np.ones(len(moved), np.bool_),
+                    none, none,
+                )  # fmt: skip
+        ops.backing |= (ops.backing == Backing.PENDING) * np.uint8(Backing.DISK)
+        return ops
+
+    def _allowed(self, ops: Ops) -> NDArray[np.uint8]:
+        """Return for each op the tiers that its cgroup may use, as bits."""
+        allowed = np.full(len(ops), self._all, np.uint8)
+        for memcg, mask in self._masks.items():
+            allowed[ops.columns["memcg"] == memcg] = mask
+        return allowed
+
+    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+        """Return the address of each act, and the change of used clusters per op."""
+        slot = np.full(len(acts.at), -1, np.int64)
+        clusters = np.zeros(len(ops), np.int8)
+        giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
+        taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
+        for number, tier in enumerate(self._tiers):
+            here = np.flatnonzero((acts.tier == number) & (giving | taking))
+            slot[here], used = tier.feed(giving[here], acts.block[here], ops.cpu[acts.at[here]])
+            changed = np.flatnonzero(used)
+            np.add.at(clusters, acts.at[here[changed]], used[changed])
+        rest = np.flatnonzero(~(giving | taking))
+        before = latest(taking, acts.block)[rest]
+        self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)
+        slot[rest] = np.where(before >= 0, slot[np.maximum(before, 0)], self._slot[acts.block[rest]])
+        took = np.flatnonzero(taking)
+        self._slot[acts.block[took]] = slot[took]  # in time order: the last one stays
+        return slot + self._bases[acts.tier], clusters
+
+    def _account(self, ops: Ops, acts: Acts, address: NDArray[np.int64]) -> None:
+        ledger = self._ledger
+        writes = (acts.act == Act.STORE) | (acts.act == Act.ARRIVE)
+        reads = (acts.act == Act.FETCH) | (acts.act == Act.LEAVE)
+        ledger.written.extend(address[writes])
+        ledger.read.extend(address[reads])
+        ledger.count("tiers.overflow_pages", acts.overflows)
+        ledger.count("tiers.demoted_pages", int(np.count_nonzero(acts.act == Act.ARRIVE)))
+        for number in range(len(self._tiers)):
+            here = acts.tier == number
+            for name, chosen in (("written", writes), ("read", reads)):
+                ledger.count(f"tiers.{number + 1}.{name}", int(np.count_nonzero(here & chosen)))
+            ledger.hold(f"tiers.{number + 1}.pages", _per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield what each tier held, wrote and read, and what did not fit or moved."""
+        counts = self._ledger.counts
+        yield "tiers.overflow_pages", counts["tiers.overflow_pages"]
+        yield "tiers.demoted_pages", counts["tiers.demoted_pages"]
+        for number in range(1, len(self._tiers) + 1):
+            gauge = self._ledger.gauges.get(f"tiers.{number}.pages")
+            yield f"tiers.{number}.pages_peak", gauge.peak if gauge else 0
+            yield f"tiers.{number}.written_bytes", PAGE * counts[f"tiers.{number}.written"]
+            yield f"tiers.{number}.read_bytes", PAGE * counts[f"tiers.{number}.read"]
+
+
+def _per_op(at: NDArray[np.int32], change: NDArray[np.int8], n: int) -> NDArray[np.int32]:
+    """Return the sum of the changes of each of n ops."""
+    up, down = (np.bincount(at[change == sign], minlength=n) for sign in (1, -1))
+    return (up - down).astype(np.int32)

@@ -1,0 +1,109 @@
+"""Twin of `swaptrace.stages.zswap`."""
+
+from __future__ import annotations
+
+from tests.oracle.books import PAGE, Books, SlowOp
+from tests.oracle.stages.base import SlowStage, World, share
+from tests.oracle.zsmalloc import footprint
+
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}
+
+
+class SlowZswap(SlowStage):
+    def __init__(self, world: World, pool: str, order: str, load: str, incompressible: str, accept: str) -> None:
+        self.limit = float("inf") if pool == "unlimited" else int(pool[:-3]) * UNITS[pool[-3:]]
+        self.low = int(self.limit * share(accept)) if pool != "unlimited" else self.limit
+        self.lru, self.exclusive, self.raw = order == "lru", load == "exclusive", incompressible == "store"
+        self.queue: list[int] = []  # oldest first
+        self.size: dict[int, int] = {}
+        self.on_device: set[int] = set()
+        self.in_ram: set[int] = set()
+
+    def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
+        if op.store:
+            seen = self._store(op, books)
+        else:
+            seen = [op]
+            if op.fetch:
+                self._load(op, books)
+            elif op.drop is not None:
+                self._end(op, books)
+        return seen
+
+    def _store(self, op: SlowOp, books: Books) -> list[SlowOp]:
+        old_on_device = op.obj in self.on_device
+        self._forget(op.obj, books)
+        if op.csize == 0:
+            books.count["zswap.unsized"] += 1
+        huge = op.csize in (0, PAGE)
+        if huge and not self.raw:
+            books.count["zswap.rejects"] += 1
+            op.inplace = old_on_device
+            self.on_device.add(op.obj)
+            return [op]
+        op.store = op.inplace = False
+        op.backing = "ZSWAP"
+        if old_on_device:
+            op.drop = op.block
+        self.size[op.obj] = footprint(PAGE if huge else op.csize)
+        self.queue.append(op.obj)
+        books.count["zswap.stores"] += 1
+        books.count["occupied"] += self.size[op.obj]
+        levels = [dict(self._levels())]
+        seen = [op]
+        if sum(self.size.values()) > self.limit:
+            while sum(self.size.values()) > self.low and len(self.queue) > 1:
+                victim = self.queue.pop(0)
+                del self.size[victim]
+                self.on_device.add(victim)
+                books.count["zswap.writebacks"] += 1
+                seen.append(SlowOp("WRITEBACK", victim, op.ts, op.cpu, store=True, block=victim))
+                levels.append(dict(self._levels()))
+        books.pending = levels
+        return seen
+
+    def _load(self, op: SlowOp, books: Books) -> None:
+        if op.obj in self.size:
+            books.count["zswap.loads"] += 1
+            op.fetch, op.backing = False, "ZSWAP"
+            if self.exclusive:
+                self._forget(op.obj, books)
+                self.in_ram.add(op.obj)
+            elif self.lru:
+                self.queue.remove(op.obj)
+                self.queue.append(op.obj)
+        elif op.obj in self.in_ram:
+            op.fetch, op.backing = False, "CACHE"
+        books.pending = [dict(self._levels())]
+
+    def _end(self, op: SlowOp, books: Books) -> None:
+        where = "ZSWAP" if op.obj in self.size else "CACHE" if op.obj in self.in_ram else ""
+        self._forget(op.obj, books)
+        if where:
+            op.drop, op.backing = None, op.backing or where
+        books.pending = [dict(self._levels())]
+
+    def _forget(self, obj: int, books: Books) -> None:
+        if obj in self.size:
+            books.count["zswap.absorbed_pages"] += 1
+            del self.size[obj]
+            self.queue.remove(obj)
+        self.on_device.discard(obj)
+        self.in_ram.discard(obj)
+        books.pending = [dict(self._levels())]
+
+    def _levels(self) -> dict[str, int]:
+        return {
+            "pooled": len(self.size),
+            "pool_bytes": sum(self.size.values()),
+            "stage_meta": 56 * len(self.size),
+        }
+
+    def figures(self, books: Books) -> dict[str, float]:
+        names = ("stores", "loads", "writebacks", "rejects", "unsized", "absorbed_pages")
+        out: dict[str, float] = {f"zswap.{name}": books.count[f"zswap.{name}"] for name in names}
+        out["zswap.pages_peak"], out["zswap.pages_end"] = books.peak["pooled"], books.now["pooled"]
+        out["zswap.pool_bytes_peak"] = books.peak["pool_bytes"]
+        if books.count["occupied"]:
+            out["zswap.ratio"] = PAGE * books.count["zswap.stores"] / books.count["occupied"]
+        return out

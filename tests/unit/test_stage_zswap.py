@@ -1,0 +1,61 @@
+"""What zswap refuses, and one pool small enough to follow by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from swaptrace.kernels.loop import Engine, using_engine
+from swaptrace.kernels.pool import IN_RAM, NOWHERE, ON_DEVICE, POOLED, new_pool
+from swaptrace.model.errors import CapabilityError, UsageError
+from swaptrace.model.meta import Capability, Sight
+from swaptrace.policies.registry import resolve
+from swaptrace.replay.engine import replay
+from tests.engines import ENGINES
+from tests.streams import random_trace
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("zswap:pool=20%", "share of RAM"),
+        ("zswap:pool=100", "whole number of 4 KiB pages"),
+        ("zswap:pool=1MiB,accept=101%", "more than the pool"),
+        ("vswap-v6+dedup+zswap", "not modelled"),
+    ],
+)
+def test_what_cannot_act_is_refused(spec: str, text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        resolve(spec)
+    assert text in f"{error.value.what} {error.value.why}"
+
+
+def test_a_trace_without_compressed_sizes_says_how_to_record_them() -> None:
+    trace = random_trace(1, 100)
+    trace.meta.capabilities[Capability.CLEN] = Sight.ABSENT
+    with pytest.raises(CapabilityError) as error:
+        replay(trace.cut([]), [resolve("zswap")])
+    assert "compressed sizes (CLEN)" in error.value.what
+    assert "csize" in error.value.next_step
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_full_pool_is_written_back_from_its_oldest_end(engine: Engine) -> None:
+    # objects 0, 1, 2 of 40 bytes: the third store is 20 over the limit of 100, and 80 is the low mark
+    with using_engine(engine):
+        pool = new_pool(100, 80, lru=True, exclusive=False)
+        op = np.array([0, 0, 1, 0, 1, 1, 2, 2], np.uint8)
+        unit = np.array([0, 1, 0, 2, 1, 0, 0, 1], np.int32)
+        found, change, after, victims, freed = pool.feed(op, unit, np.full(8, 40))
+    assert found.tolist() == [NOWHERE, NOWHERE, POOLED, NOWHERE, ON_DEVICE, POOLED, POOLED, ON_DEVICE]
+    assert change.tolist() == [40, 40, 0, 40, 0, 0, -40, 0]
+    assert (after.tolist(), victims.tolist(), freed.tolist()) == ([3], [1], [40])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_exclusive_load_leaves_the_content_in_ram(engine: Engine) -> None:
+    with using_engine(engine):
+        pool = new_pool(100, 100, lru=False, exclusive=True)
+        found, change, *_ = pool.feed(np.array([0, 1, 1, 0], np.uint8), np.zeros(4, np.int32), np.array([40, 0, 0, 50]))
+    assert found.tolist() == [NOWHERE, POOLED, IN_RAM, IN_RAM]
+    assert change.tolist() == [40, -40, 0, 50]
