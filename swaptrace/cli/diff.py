@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Cost, CostSet, Format, FreeInference, Jobs, Metrics, Policies, Quiet, cost_model
+from swaptrace.cli.options import (
+    At,
+    Cost,
+    CostSet,
+    Format,
+    FreeInference,
+    Jobs,
+    Memcg,
+    Metrics,
+    Policies,
+    Quiet,
+    cost_model,
+)
 
 if TYPE_CHECKING:
     from swaptrace.compare.gate import Gate
@@ -46,6 +58,8 @@ def diff(
     free_inference: Annotated[
         FreeInference, typer.Option(help="Where to place a slot free that no event showed.")
     ] = FreeInference.LATEST,
+    at: At = None,
+    memcg: Memcg = None,
     allow_different_traces: Annotated[
         bool,
         typer.Option("--allow-different-traces", help="Compare reports of different traces all the same."),
@@ -64,8 +78,16 @@ def diff(
     gates: list[Gate] = [parse_gate(text) for text in fail_on or []]
     patterns = metrics or []
     metric_names([], patterns)  # a misspelt pattern is found before the replay, not after it
+    if not policies and (at is not None or memcg is not None):
+        from swaptrace.model.errors import UsageError
+
+        raise UsageError("--at and --memcg act where a trace is replayed.", "", "Name the trace and -p BASE -p TEST.")
     prices = cost_model(cost, cost_set)
-    reports = _replayed(inputs, policies, free_inference, prices, quiet, jobs) if policies else _loaded(inputs, prices)
+    reports = (
+        _replayed(inputs, policies, free_inference, at, memcg, prices, quiet, jobs)
+        if policies
+        else _loaded(inputs, prices)
+    )
     shown = compare(reports[0], reports[1:], patterns, allow_different_traces=allow_different_traces)
     whole = compare(reports[0], reports[1:], allow_different_traces=allow_different_traces) if gates else []
     broken = [line for gate in gates for each in whole if (line := tripped(gate, each))]
@@ -96,6 +118,8 @@ def _replayed(
     inputs: list[Path],
     specs: list[str],
     free_inference: FreeInference,
+    at: str | None,
+    memcg: int | None,
     cost: CostModel | None,
     quiet: bool,
     jobs: int,
@@ -111,7 +135,9 @@ def _replayed(
         )
     resolved = resolve_all(specs)
     (trace,) = open_traces(inputs)
-    return replay_all(trace, resolved, free_inference=free_inference.value, cost=cost, quiet=quiet, jobs=jobs)
+    return replay_all(
+        trace, resolved, free_inference=free_inference.value, at=at, memcg=memcg, cost=cost, quiet=quiet, jobs=jobs
+    )
 
 
 def _loaded(paths: list[Path], cost: CostModel | None) -> list[Report]:

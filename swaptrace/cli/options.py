@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from swaptrace.model.cost import CostModel
 
 __all__ = [
+    "At",
     "Cost",
     "CostSet",
     "Format",
     "FreeInference",
     "Jobs",
     "Json",
+    "Memcg",
     "Metrics",
     "Policies",
     "Quiet",
@@ -58,6 +60,21 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no mess
 Policies = Annotated[
     list[str] | None,
     typer.Option("-p", "--policy", metavar="SPEC", help="A policy: a name, or layout+stage:key=value+... Repeatable."),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="TIME", help="Also what a swapoff costs at this time: 12.5s after the start, 300ms, 50%."
+    ),
+]
+Memcg = Annotated[
+    int | None,
+    typer.Option(
+        "--memcg",
+        metavar="ID",
+        min=0,
+        help="Count its swapoff for this memory cgroup alone (at the end, without --at).",
+    ),
 ]
 Metrics = Annotated[
     list[str] | None,

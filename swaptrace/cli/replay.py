@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swaptrace.cli.options import Cost, CostSet, Format, FreeInference, Jobs, Metrics, Policies, Quiet, cost_model
+from swaptrace.cli.options import (
+    At,
+    Cost,
+    CostSet,
+    Format,
+    FreeInference,
+    Jobs,
+    Memcg,
+    Metrics,
+    Policies,
+    Quiet,
+    cost_model,
+)
 
 if TYPE_CHECKING:
     from swaptrace.model.report import Report
@@ -39,6 +51,8 @@ def replay(
     free_inference: Annotated[
         FreeInference, typer.Option(help="Where to place a slot free that no event showed.")
     ] = FreeInference.LATEST,
+    at: At = None,
+    memcg: Memcg = None,
     jobs: Jobs = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -61,7 +75,16 @@ def replay(
     _refuse_twins(opened, output)
     metric_names([], metrics or [])  # a misspelt pattern is found before the replay, not after it
     for trace in opened:
-        reports = replay_all(trace, resolved, free_inference=free_inference.value, cost=prices, quiet=quiet, jobs=jobs)
+        reports = replay_all(
+            trace,
+            resolved,
+            free_inference=free_inference.value,
+            at=at,
+            memcg=memcg,
+            cost=prices,
+            quiet=quiet,
+            jobs=jobs,
+        )
         if output is not None:
             _write(reports, trace.path, output, quiet)
         _print(reports, style, metrics or [], str(trace.path), last=trace is opened[-1])

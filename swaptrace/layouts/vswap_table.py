@@ -48,6 +48,7 @@ class VswapTable(Layout):
     name = "vswap-table"
     summary = "virtual entries in swap table clusters, 8-byte backings (Swap Table Edition)"
     direct = False
+    virtual_swapoff = True
     state_per_slot = (
         (
             "swap table, virtual table, memcg table",

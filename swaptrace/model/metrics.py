@@ -69,6 +69,26 @@ def _metrics(better: Better, kind: MetricKind, unit: str, docs: dict[str, str]) 
     return tuple(Metric(name, unit, better, kind, doc) for name, doc in docs.items())
 
 
+_SWAPOFFS = {
+    "physical": "swapoff of the device at the time --at",
+    "lazy": "swapoff that reads all into the swap cache and walks no page table",
+    "virtual": "swapoff of the virtual space",
+    "pull_in": "bring back the pages of the one cgroup of --memcg",
+    "drop_cache": "drop swap-cache pages whose data is stored below",
+    "drop_data": "write the compressed pool to the device",
+}
+_SWAPOFF_PARTS = {
+    "ptes_scanned": "page table entries passed, from the nearer snapshot of the processes",
+    "ptes_updated": "page table entries changed, one of each live entry where nothing shows more",
+    "entries": "entries (virtual layouts, physical: slots) handled",
+    "pages_read": "pages read from the device",
+    "pages_decompressed": "pages decompressed from the pool",
+    "pages_copied": "pages copied, because entries shared one block",
+    "pages_written": "pages written to the device",
+    "left_entries": "entries that stay allocated",
+    "left_faults": "faults that their page table entries cause later",
+}
+
 METRICS: tuple[Metric, ...] = (
     *_metrics(
         _N,
@@ -349,6 +369,16 @@ METRICS: tuple[Metric, ...] = (
                 ("free", "slot free"),
             )
             for stat in ("mean", "p50", "p99")
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "1",
+        {
+            f"swapoff.{operation}.{part}": f"{what}: {doc}"
+            for operation, what in _SWAPOFFS.items()
+            for part, doc in _SWAPOFF_PARTS.items()
         },
     ),
     *_metrics(

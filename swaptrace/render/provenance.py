@@ -160,6 +160,9 @@ def reproduce_command(reports: Sequence[Report], trace: str = "", extra: Sequenc
         args += ["--cost", cost.preset]
     for name, value in cost.overrides.items():
         args += ["--cost-set", f"{name}={value}"]
+    for option in ("at", "memcg"):
+        if option in reports[0].options:
+            args += [f"--{option}", reports[0].options[option]]
     return [*args, *extra]
 
 

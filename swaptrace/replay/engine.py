@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,16 +14,20 @@ from swaptrace.model.component import Layout, Role, Space, Stage
 from swaptrace.model.cost import CostModel
 from swaptrace.model.cost_files import load_cost
 from swaptrace.model.errors import CapabilityError, InputError, UsageError, closest
-from swaptrace.model.ledger import DISCARDED, Ledger
+from swaptrace.model.ledger import DISCARDED, METADATA, Ledger
 from swaptrace.model.meta import Capability, Sight
 from swaptrace.model.ops import Ops
 from swaptrace.model.pricing import reprice
-from swaptrace.model.report import CostUsed, PolicyUsed, Report, ToolUsed, TraceUsed
+from swaptrace.model.report import CostUsed, PolicyUsed, Report, ToolUsed, TraceUsed, figure
 from swaptrace.model.trace import Trace
 from swaptrace.policies.policy import Policy
+from swaptrace.replay.census import Census
 from swaptrace.replay.figures import basis_of, figures
+from swaptrace.replay.moment import END, Moment, moment_of
 from swaptrace.replay.objects import NEEDED_COLUMNS, RARE_COLUMNS, Objects
 from swaptrace.replay.space import space_of
+from swaptrace.replay.spans import span_at
+from swaptrace.replay.swapoff import swapoff_figures
 from swaptrace.replay.workers import Workers, usable_cpus
 
 __all__ = ["FREE_INFERENCE", "REPLAY_ROWS", "Run", "replay"]
@@ -55,6 +59,7 @@ class Run:
     layout: Layout = field(init=False)
     stages: list[Stage] = field(init=False)
     ledger: Ledger = field(default_factory=Ledger)
+    census: Census | None = None  # kept where figures at one moment are asked for
 
     def start(self, space: Space) -> None:
         """Build layout and stages and begin."""
@@ -82,6 +87,8 @@ class Run:
             if ops.writes is not None:
                 self.ledger.count(DISCARDED, len(ops.writes.dead_page) * ops.writes.dead_pages)
             self.layout.feed(ops)
+            if self.census is not None:
+                self.census.feed(ops)
         self.ledger.end()
 
     def finish(self) -> None:
@@ -95,6 +102,8 @@ def replay(
     policies: Sequence[Policy],
     *,
     free_inference: str = "latest",
+    at: str | None = None,
+    memcg: int | None = None,
     cost: CostModel | None = None,
     command: str = "",
     batch_rows: int = REPLAY_ROWS,
@@ -103,9 +112,11 @@ def replay(
 ) -> list[Report]:
     """Replay ``trace`` onto each of ``policies`` and return their reports, in that order.
 
-    ``free_inference`` places frees that no event showed ``latest`` or ``earliest`` (replay/objects.py); ``progress``
-    is called with (events done, events in all). ``jobs`` policies at most are replayed at the same time (0: as many as
-    there are CPUs); the reports do not depend on it. ``cost`` prices the modelled figures (without it: neutral).
+    ``free_inference`` places frees that no event showed ``latest`` or ``earliest`` (replay/objects.py); ``at``
+    (replay/moment.py) adds the figures of a swapoff at that time, of one cgroup alone if ``memcg`` is its id;
+    ``progress`` is called with (events done, events in all). ``jobs`` policies at most are replayed at the same time
+    (0: as many as there are CPUs); the reports do not depend on it. ``cost`` prices the modelled figures (without it:
+    neutral).
 
     Errors: :class:`CapabilityError` if the trace lacks what a policy needs; :class:`SpaceError` if a replayed device
     is too small; :class:`InputError` if the trace is corrupt.
@@ -115,32 +126,55 @@ def replay(
     for policy in policies:
         _check(trace, policy)
     space = space_of(trace)
-    runs = [Run(policy) for policy in policies]
+    moment = None if at is None and memcg is None else moment_of(trace, END if at is None else at, memcg)
+    runs = [Run(policy, census=None if moment is None else Census(moment)) for policy in policies]
     for run in runs:
         run.start(space)
-    lanes = _lanes(trace, runs, free_inference, batch_rows)
-    wanted = sorted({*NEEDED_COLUMNS, *(c for policy in policies for c in policy.columns)})
+    also = () if memcg is None else ("memcg",)
+    lanes = _lanes(trace, runs, free_inference, batch_rows, also)
+    wanted = sorted({*NEEDED_COLUMNS, *also, *(c for policy in policies for c in policy.columns)})
     first_ts = last_ts = None
     with Workers(jobs or usable_cpus(), len(runs)) as workers:
         for events in trace.batches(wanted, batch_rows, rare=RARE_COLUMNS):
             first_ts = int(events["ts"][0]) if first_ts is None else first_ts
             last_ts = int(events["ts"][-1])
-            for objects, fed in lanes:
-                for ops in objects.feed(events):
-                    workers.feed(fed, ops)
+            for part in (events,) if moment is None else moment.cut(events):
+                for objects, fed in lanes:
+                    for ops in objects.feed(part):
+                        workers.feed(fed, ops)
             if progress is not None:
                 progress(events.first + len(events), trace.rows)
         workers.wait()
     reports, cost = [], cost or load_cost()
+    walk = (None, "") if moment is None else span_at(trace, moment)
     for run in runs:
         run.finish()
         objects = next(lane for lane, fed in lanes if run in fed)
         span = (last_ts or 0) - (first_ts or 0)
-        reports.append(reprice(_report(trace, run, objects, command, free_inference, span), cost))
+        report = _report(trace, run, objects, command, free_inference, span)
+        report = report if moment is None else _with_swapoff(report, run, moment, *walk)
+        reports.append(reprice(report, cost))
     return reports
 
 
-def _lanes(trace: Trace, runs: list[Run], free_inference: str, batch_rows: int) -> list[tuple[Objects, list[Run]]]:
+def _with_swapoff(report: Report, run: Run, moment: Moment, span: int | None, absent: str) -> Report:
+    """Return ``report`` with the figures of a swapoff at ``moment``, and what is to be said about them."""
+    metrics, warnings = dict(report.metrics), list(report.warnings)
+    if METADATA in run.ledger.gauges and run.census is not None:  # a layout with entries of its own
+        standing = run.census.standing()
+        inferred = bool(report.value("trace.inferred_frees"))
+        for name, value in swapoff_figures(run.layout, standing, span, moment.memcg is not None):
+            metrics[name] = figure(name, value, inferred=inferred)
+        if moment.memcg is not None and len(standing) == 0:
+            warnings.append(f"no entry of the memory cgroup {moment.memcg} lives at the time asked for")
+        if absent and (run.layout.direct or run.layout.virtual_swapoff):
+            warnings.append(absent)
+    return replace(report, metrics=metrics, options=report.options | moment.options, warnings=tuple(warnings))
+
+
+def _lanes(
+    trace: Trace, runs: list[Run], free_inference: str, batch_rows: int, also: Sequence[str] = ()
+) -> list[tuple[Objects, list[Run]]]:
     """Return the object streams that the policies need: one, and another with writebacks for as-recorded."""
     bitmap = None
     if free_inference == "earliest":
@@ -150,7 +184,7 @@ def _lanes(trace: Trace, runs: list[Run], free_inference: str, batch_rows: int) 
     for writebacks in (False, True):
         fed = [run for run in runs if (run.policy.layout.kind.name == "recorded") == writebacks]
         if fed:
-            extra = sorted({c for run in fed for c in run.policy.columns})
+            extra = sorted({*also, *(c for run in fed for c in run.policy.columns)})
             lanes.append((Objects(extra, writebacks, bitmap), fed))
     return lanes
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.model.component import Space
-from swaptrace.model.cost import CostModel
+from swaptrace.model.cost_files import load_cost
 from swaptrace.model.ledger import METADATA
 from swaptrace.model.ops import NOTHING, Op, Ops
 from swaptrace.model.report import Report
@@ -85,7 +85,8 @@ def test_the_third_level_is_one_map_and_nothing_else(path: str, seed: int) -> No
     assert delta(triple, plain, "indirection.lookups.free") == walks[Op.FREE]
     assert delta(triple, plain, "indirection.lookups.writeback") == walks[Op.WRITEBACK]
     assert delta(triple, plain, "indirection.lookups.gc") == 0
-    price = CostModel.load().ns(int(walks.sum()), reached.lines)[1]
+    prices = load_cost().prices
+    price = walks.sum() * prices["walk_ns"].typical + reached.lines * prices["line_ns"].typical
     assert delta(triple, plain, "indirection.ns") == pytest.approx(price, abs=1e-3)
 
     below, above = (ledger.gauges[METADATA] for ledger in reversed(ledgers))

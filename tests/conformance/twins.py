@@ -24,6 +24,11 @@ def twin(spec: str, slots: int) -> SlowPolicy:
 
 def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") -> dict[str, float]:
     """Return the figures of ``spec`` on ``trace``, op by op."""
+    return slow_policy(trace, spec, free_inference).figures()
+
+
+def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", until: int | None = None) -> SlowPolicy:
+    """Return the twin of ``spec`` after all ops of ``trace``; of those not after the time ``until``, if given."""
     policy = twin(spec, space_of(trace.cut([])).slots)
     c, v = trace.columns, trace.valid
     causes = c.get("cause", np.zeros(trace.rows, np.uint8))
@@ -42,6 +47,8 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
         for i in range(trace.rows)
     ]
     for name, number, i in resolve(events, free_inference)[0]:
+        if until is not None and c["ts"][i] > until:
+            break
         known = bool(v["fill"][i])
         policy.step(
             SlowOp(
@@ -58,7 +65,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
                 write=bool(c["write"][i]) if "write" in c else False,
             )
         )
-    return policy.figures()
+    return policy
 
 
-__all__ = ["slow_figures", "twin"]
+__all__ = ["slow_figures", "slow_policy", "twin"]

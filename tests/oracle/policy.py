@@ -10,6 +10,7 @@ from typing import Any
 from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.layouts import SlowLayout
 from tests.oracle.stages import SlowStage
+from tests.oracle.swapoff import SlowCensus
 
 COUNTED_AS = {
     "NEW": "swap_out", "REWRITE": "swap_out", "DUP": "swap_out", "IN": "swap_in", "HIT": "swap_in", "FREE": "free",
@@ -24,6 +25,7 @@ class SlowPolicy:
         self.layout, self.stages = layout, stages
         self.books = Books()
         self.walks: Counter[str] = Counter()
+        self.census = SlowCensus()
 
     def step(self, op: SlowOp) -> None:
         books = self.books
@@ -60,6 +62,7 @@ class SlowPolicy:
         books.count["lines"] += lines
         for stage in self.stages:
             stage.settle(books)
+        self.census.step(op)
 
     def figures(self) -> dict[str, float]:
         b = self.books

@@ -30,7 +30,14 @@ def _resolve(spec: str) -> SimpleNamespace:
 
 
 def _replay(
-    trace: Trace, policies: Sequence[Any], *, free_inference: str, cost: Any, command: str, jobs: int, progress: Any
+    trace: Trace,
+    policies: Sequence[Any],
+    *,
+    free_inference: str,
+    cost: Any,
+    command: str,
+    progress: Any,
+    **moment_and_jobs: Any,
 ) -> list[Report]:
     out = []
     for policy in policies:
