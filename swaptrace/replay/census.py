@@ -111,6 +111,8 @@ class Census:
 
     def _follow_blocks(self, ops: Ops, stores: NDArray[np.int64]) -> None:
         block, place = ops.block[stores], ops.backing[stores]
+        if ops.placement is not None and ops.placement.buffered is not None:  # a writeback waits there like a writeout
+            place[ops.op[stores] == Op.WRITEBACK] = Backing.BUFFER
         self._buffers |= bool((place == Backing.BUFFER).any())
         writes = ops.writes
         if self._buffers and writes is not None:  # an op stores before it writes the buffer out
