@@ -25,7 +25,9 @@ ORIGIN = {
     "redis_zram": (
         "redis-server with JSON values under get, set, incr, lpush, hset in an 80 MB memory cgroup; swap on zram lz4"
     ),
-    "sqlite_zram": "sqlite3 :memory: with 900,000 rows, indexes, joins, updates in a 70 MB memory cgroup; swap on zram lz4",
+    "sqlite_zram": (
+        "sqlite3 :memory: with 900,000 rows, indexes, joins, updates in a 70 MB memory cgroup; swap on zram lz4"
+    ),
     "synthetic_zswap_writeback": (
         "a loop touching 200 MB in a 64 MB memory cgroup, the zswap pool limit forced to 0 for a second; "
         "zswap lzo in front of a swap file on ext4"

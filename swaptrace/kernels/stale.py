@@ -5,8 +5,9 @@ stays. A take of a stale content is a *stale hit*: it is held again. So no store
 hash. Blocks without a hash are in no index: they die at once, or are stored over in place.
 
 At the end of each op that stores or gives, and at which no other block dies or is stored over, the block that has been
-stale longest dies if it has been so for ``ttl`` or longer, or if more than ``capacity`` contents are stale. One op
-cleans one block: the cleaner's work is spread over the ops, and a backlog is worked off in order.
+stale longest dies if it has been so for ``ttl`` or longer, if more than ``capacity`` contents are stale, or if there
+are more blocks than the device has ``room`` for, stale ones included. One op cleans one block: the cleaner's work is
+spread over the ops, and a backlog is worked off in order.
 """
 
 from __future__ import annotations
@@ -41,13 +42,15 @@ class StaleContents(Contents):
     def __init__(self, ttl: int, capacity: int) -> None:
         """``ttl`` in ns."""
         super().__init__()
+        self.room = 1 << 62
+        """Blocks that the device has room for."""
         self._ttl, self._capacity = ttl, capacity
         self._stored: Ints32 = np.full(0, CARRIED, np.int32)  # by block, as all below: op that stored it
         self._content_of: Ints32 = np.full(0, -1, np.int32)
         self._since: Ints = np.zeros(0, np.int64)  # stale since
         self._next: Ints32 = np.full(0, -1, np.int32)  # stale blocks are a list, the oldest first
         self._last: Ints32 = np.full(0, -1, np.int32)
-        self._list: Ints = np.array([-1, -1, 0], np.int64)  # its first, its last, how many
+        self._list: Ints = np.array([-1, -1, 0, 0], np.int64)  # its first, its last, how many; and blocks not stale
 
     def feed(self, ops: Ops) -> StaleTaken:
         """Run ops in order."""
@@ -69,7 +72,7 @@ class StaleContents(Contents):
             readable(ops.store, np.bool_), readable(ops.fetch, np.bool_), readable(ops.inplace, np.bool_),
             readable(ops.drop, np.int32), readable(ops.handle, np.int32), readable(ops.prev, np.int32),
             readable(ops.ts, np.int64), readable(known, np.bool_), readable(number, np.int64),
-            self._ttl, self._capacity, hit, stale_hit, block, drop, inplace, stored_at, unique, stale,
+            self._ttl, self._capacity, self.room, hit, stale_hit, block, drop, inplace, stored_at, unique, stale,
             self._refs.count, self._block_of, self._content, self._block, self._stored, self._content_of,
             self._since, self._next, self._last, self._list, stack, state,
         )  # fmt: skip
@@ -88,12 +91,12 @@ class StaleContents(Contents):
 @loop
 def _walk(
     stores: Bools, fetches: Bools, over: Bools, ends: Ints32, handles: Ints32, prev: Ints32, ts: Ints, known: Bools,
-    numbers: Ints, ttl: int, capacity: int, hit: Bools, stale_hit: Bools, block: Ints32, drop: Ints32, inplace: Bools,
-    stored_at: Ints32, unique: Ints8, stale: Ints8, count: Ints32, block_of: Ints32, content: Ints32, holds: Ints32,
-    stored: Ints32, content_of: Ints32, since: Ints, following: Ints32, leading: Ints32, ends_of: Ints, spare: Ints32,
-    state: Ints,
+    numbers: Ints, ttl: int, capacity: int, room: int, hit: Bools, stale_hit: Bools, block: Ints32, drop: Ints32,
+    inplace: Bools, stored_at: Ints32, unique: Ints8, stale: Ints8, count: Ints32, block_of: Ints32, content: Ints32,
+    holds: Ints32, stored: Ints32, content_of: Ints32, since: Ints, following: Ints32, leading: Ints32, ends_of: Ints,
+    spare: Ints32, state: Ints,
 ) -> Any:  # fmt: skip
-    """Run the ops; ``state`` as in the strict loop; ``ends_of`` are the list's first, last and length."""
+    """Run the ops; ``state`` as in the strict loop; ``ends_of``: the list's first, last and length, and live blocks."""
     left = state[0]
     given_out = state[1]
     unhashed = 0
@@ -173,12 +176,14 @@ def _walk(
             ends_of[1] = becomes
             ends_of[2] += 1
             stale[i] += 1
+        ends_of[3] += unique[i]
         for turn in range(2):  # what leaves the list: the one hit, then the one cleaned
             if turn == 1:
                 out = -1
                 oldest = ends_of[0]
                 may = (store or gives) and gone < 0 and not is_over and oldest >= 0
-                if may and (ends_of[2] > capacity or ts[i] - since[oldest] >= ttl):
+                full = ends_of[2] > capacity or ends_of[2] + ends_of[3] > room
+                if may and (full or ts[i] - since[oldest] >= ttl):
                     out = oldest
                     gone = out
                     count[content_of[out]] = 0

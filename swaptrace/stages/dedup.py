@@ -11,8 +11,8 @@ block of its own that no other can hit.
 
 With ``index=loose`` the index forgets late, by the rule of :mod:`swaptrace.kernels.stale`: a content whose last object
 died is *stale*, and its block stays on the device, in its slot, until it is cleaned ``ttl`` later, or earlier if more
-than ``capacity`` contents are stale. A writeout of a stale content is a *stale hit*: nothing is stored. Stale hits are
-counted apart from hits.
+than ``capacity`` contents are stale or the device has no room left. A writeout of a stale content is a *stale hit*:
+nothing is stored. Stale hits are counted apart from hits.
 
 With ``verify=full`` every hit reads its block back (4096 B) to compare it. These reads are counted apart, not among the
 device's reads: where the block is by then (a buffer, the device) is the business of the stages below.
@@ -98,6 +98,8 @@ class Dedup(Stage):
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
+        if isinstance(self._contents, StaleContents):
+            self._contents.room = space.slots - 1  # less the swap header
 
     def feed(self, ops: Ops) -> Ops:
         """Turn stores into hits and blocks, and the ends of objects into the ends of blocks."""

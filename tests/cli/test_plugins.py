@@ -54,7 +54,7 @@ def test_an_installed_layout_and_stage_are_used_by_name(site: Path) -> None:
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["policy"]["origin"] == "flat-map: swaptrace-example 1.2; look-on: swaptrace-example 1.2"
-    assert report["policy"]["spec"].startswith("flat-map:word=16+zero:same=off+look-on+slots:")
+    assert report["policy"]["spec"].startswith("flat-map:word=16+zero:same=off,ro=off+look-on+slots:")
     assert report["metrics"]["indirection.metadata_bytes.static"]["value"] == 16 * 524288
 
 

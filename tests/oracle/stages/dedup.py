@@ -11,7 +11,7 @@ from tests.oracle.stages.base import SlowStage, World, duration
 class SlowDedup(SlowStage):
     def __init__(self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str) -> None:
         self.entry, self.loose, self.verify = int(entry), index == "loose", verify == "full"
-        self.ttl, self.capacity = duration(ttl), int(capacity)
+        self.ttl, self.capacity, self.room = duration(ttl), int(capacity), world.slots - 1
         self.stale: dict[Hashable, int] = {}  # content that no object holds -> since when, the oldest first
         self.block_of: dict[Hashable, Hashable] = {}  # content -> block
         self.holders: dict[Hashable, dict[int, int]] = {}  # content -> object -> memcg that wrote it
@@ -30,7 +30,7 @@ class SlowDedup(SlowStage):
             op.drop = self._release(op.obj, old, books, op.ts)
             self.content.pop(op.obj)
         if self.stale and acts and op.drop is None and not op.inplace:
-            self._clean(op)
+            self._clean(op, books)
         books.now["stale"] = len(self.stale)
         books.now["index"] = self.entry * (len(self.stale) + books.now["unique"])
         return [op]
@@ -73,9 +73,10 @@ class SlowDedup(SlowStage):
             books.now["unique"] += 1
         op.block = self.block_of[content]
 
-    def _clean(self, op: SlowOp) -> None:
+    def _clean(self, op: SlowOp, books: Books) -> None:
         oldest = next(iter(self.stale))
-        if len(self.stale) > self.capacity or op.ts - self.stale[oldest] >= self.ttl:
+        full = len(self.stale) > self.capacity or len(self.stale) + books.now["unique"] > self.room
+        if full or op.ts - self.stale[oldest] >= self.ttl:
             del self.stale[oldest]
             op.drop = self.block_of.pop(oldest)
 
