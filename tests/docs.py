@@ -15,6 +15,7 @@ from swaptrace.model.report import REPORT_SCHEMA
 from swaptrace.policies.registry import catalogue
 from swaptrace.render.costs import price_rows
 from swaptrace.render.schema import report_schema
+from tests.case_studies import CASES, rerun
 from tests.policy_table import policy_table_page
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -110,6 +111,7 @@ def pages() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in {**pages(), DOCS / "report.schema.json": report_schema()}.items():
+    cases = {path: rerun(path.read_text()) for path in CASES}
+    for path, text in {**pages(), **cases, DOCS / "report.schema.json": report_schema()}.items():
         path.write_text(text)
         print(path)
