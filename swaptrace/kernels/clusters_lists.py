@@ -13,9 +13,11 @@ from collections import OrderedDict, deque
 import numpy as np
 
 from swaptrace.kernels.runs import alternating_runs, is_sound
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, grown, scalars
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints16, Ints32, Words16, grown, scalars
 
 __all__ = ["ListPhysical"]
+
+_Slice = tuple[int, int, int, int]  # first op, how many, slot at which the search began, tail passed over before
 
 
 class ListPhysical:
@@ -40,35 +42,50 @@ class ListPhysical:
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
 
-    def run(self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8) -> int:
-        """Run the ops and fill the last two arrays; return how many were done before an impossible one."""
+    def run(
+        self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None
+    ) -> int:
+        """Run the ops and fill the last arrays; return how many were done before an impossible one."""
         self.slot_of = grown(self.slot_of, int(units.max()) + 1, -1)
+        slices: list[_Slice] = []
+        done = self._parts(frees, units, on, slot, change, passed, slices)
+        if passed is not None and slices:
+            _measure(slices, slot, *passed)
+        return done
+
+    def _parts(
+        self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None,
+        slices: list[_Slice],
+    ) -> int:  # fmt: skip
+        """Run the ops; ``slices`` gets those that were served as slices, what the others pass over is filled in."""
         for part, is_long in alternating_runs(frees, on):
             if is_long and is_sound(units[part], self.slot_of[units[part]] >= 0):
-                done = self._take(units[part], int(on[part.start]), slot[part], change[part])
+                done = self._take(units[part], int(on[part.start]), slot[part], change[part], part.start, slices)
             elif frees[part].all() and is_sound(units[part], self.slot_of[units[part]] < 0):
                 done = self._give(units[part], slot[part], change[part])
             else:
                 done = self._run(
                     frees[part].tolist(), units[part].tolist(), on[part].tolist(), scalars(slot[part]),
-                    scalars(change[part]),
+                    scalars(change[part]), None if passed is None else [scalars(each[part]) for each in passed],
                 )  # fmt: skip
             if done < part.stop - part.start:
                 return int(part.start) + done
         return len(units)
 
-    def _take(self, units: Ints32, cpu: int, slot: Ints, change: Ints8) -> int:
-        """Allocate for units on one CPU; return for how many there was a slot."""
+    def _take(self, units: Ints32, cpu: int, slot: Ints, change: Ints8, first: int, slices: list[_Slice]) -> int:
+        """Allocate for units on one CPU, the first of them op ``first``; return for how many there was a slot."""
         done = 0
         while done < len(units):
             c = self._current[cpu]
             end = bisect_right(self._free_of[c], -self._cursor[cpu]) if c >= 0 else 0
             start = max(0, end - len(units) + done)
+            begin, tail = self._cursor[cpu], -1
             if end == 0:
-                self._leave(cpu)
+                tail = self._leave(cpu)
                 c = self._next(cpu)
                 if c < 0:
                     break
+                begin = c * self._cluster or 1
                 end = len(self._free_of[c])
                 # What is stolen is one slot: the next allocation looks again.
                 start = max(0, end - len(units) + done) if self._current[cpu] == c else end - 1
@@ -79,6 +96,7 @@ class ListPhysical:
             if self._current[cpu] == c:
                 self._cursor[cpu] = 1 - taken[-1]
             slot[done : done + len(taken)] = taken
+            slices.append((first + done, len(taken), begin, tail))
             done += len(taken)
         np.negative(slot[:done], out=slot[:done])
         self.slot_of[units[:done]] = slot[:done]
@@ -104,16 +122,22 @@ class ListPhysical:
                 self._list(c)
         return len(units)
 
-    def _leave(self, cpu: int) -> None:
-        """Take the current cluster, if any, away from the CPU."""
+    def _leave(self, cpu: int) -> int:
+        """Take the current cluster, if any, away from the CPU; return from where on its slots were passed over."""
         c = self._current[cpu]
         if c >= 0:
             self._current[cpu] = -1
             self._held[c] = False
             if self._free_of[c]:
                 self._list(c)
+                if self._cursor[cpu] < (c + 1) * self._cluster:
+                    return self._cursor[cpu]
+        return -1
 
-    def _run(self, frees: list[bool], units: list[int], on: list[int], slot: memoryview, change: memoryview) -> int:
+    def _run(
+        self, frees: list[bool], units: list[int], on: list[int], slot: memoryview, change: memoryview,
+        passed: list[memoryview] | None,
+    ) -> int:  # fmt: skip
         cluster = self._cluster
         slot_of = scalars(self.slot_of)
         capacity, free_of, held = self._capacity, self._free_of, self._held
@@ -138,17 +162,21 @@ class ListPhysical:
                 return i
             c = current[cpu]
             at = -1
+            begin = cursor[cpu]
             if c >= 0:
                 slots = free_of[c]
-                j = bisect_right(slots, -cursor[cpu])
+                j = bisect_right(slots, -begin)
                 if j:
                     at = -slots.pop(j - 1)
                     cursor[cpu] = at + 1
             if at < 0:
-                self._leave(cpu)
+                tail = self._leave(cpu)
                 c = self._next(cpu)
                 if c < 0:
                     return i
+                if passed is not None:
+                    passed[1][i] = tail
+                begin = c * cluster or 1
                 slots = free_of[c]
                 at = -slots.pop()
                 if current[cpu] == c:
@@ -157,6 +185,8 @@ class ListPhysical:
                 change[i] = 1
             slot_of[unit] = at
             slot[i] = at
+            if passed is not None:
+                passed[0][i] = at - begin
         return len(units)
 
     def _list(self, c: int) -> None:
@@ -183,3 +213,12 @@ class ListPhysical:
         self._current[cpu] = c
         self._held[c] = True
         return c
+
+
+def _measure(slices: list[_Slice], slot: Ints, before: Ints16, tail: Ints) -> None:
+    """Fill in what the ops of ``slices`` passed over: each begins to look behind the slot of the one before."""
+    first, length, begin, from_slot = np.array(slices).T
+    tail[first] = from_slot
+    at = np.repeat(first - np.cumsum(length) + length, length) + np.arange(length.sum())
+    before[at] = slot[at] - slot[at - 1] - 1
+    before[first] = slot[first] - begin

@@ -58,11 +58,10 @@ class VectorEntries:
 
 
 class LoopEntries:
-    """Entries by handle, op by op; a second table follows the moves, which are asked for when the batch is over."""
+    """Entries by handle, op by op; moves, which are asked for when the batch is over, follow the ops back."""
 
     def __init__(self) -> None:
         self._entry: Ints = np.full(0, -1, np.int64)
-        self._moving: Ints = np.full(0, -1, np.int64)
 
     def feed(self, ops: Ops, at: Ints, values: Ints) -> Ints:
         """As :meth:`VectorEntries.feed`."""
@@ -74,13 +73,12 @@ class LoopEntries:
         return entry
 
     def moved(self, ops: Ops, handle: Ints32, at: Ints) -> Ints:
-        """As :meth:`VectorEntries.moved`; has to be asked in every batch, or in none."""
+        """As :meth:`VectorEntries.moved`."""
         assert ops.entry is not None
-        self._moving = grown(self._moving, len(self._entry), -1)
         found = np.empty(len(handle), np.int64)
         _follow(
-            readable(ops.new, np.bool_), readable(ops.handle, np.int32), readable(ops.entry, np.int64),
-            readable(handle, np.int32), readable(at, np.int64), found, self._moving,
+            readable(ops.lives, np.int8), readable(ops.handle, np.int32), readable(ops.entry, np.int64),
+            readable(handle, np.int32), readable(at, np.int64), found, self._entry,
         )  # fmt: skip
         return found
 
@@ -106,13 +104,17 @@ def _walk(lives: Ints8, handles: Ints32, values: Ints, entry: Ints, entry_of: In
 
 
 @loop
-def _follow(new: Bools, handles: Ints32, entries: Ints, moved: Ints32, at: Ints, found: Ints, entry_of: Ints) -> Any:
-    """Run the ops with the moves of each behind it; return how many moves there were."""
-    k = 0
-    for i in range(len(new)):
-        if new[i]:
+def _follow(lives: Ints8, handles: Ints32, entries: Ints, moved: Ints32, at: Ints, found: Ints, entry_of: Ints) -> Any:
+    """Undo the ops, last one first, and look the moves of each up; then do them again. Return how many moves."""
+    k = len(at) - 1
+    for j in range(len(lives)):
+        i = len(lives) - 1 - j
+        if lives[i] < 0:
             entry_of[handles[i]] = entries[i]
-        while k < len(at) and at[k] == i:
+        while k >= 0 and at[k] == i:
             found[k] = entry_of[moved[k]]
-            k += 1
-    return k
+            k -= 1
+    for i in range(len(lives)):
+        if lives[i] > 0:
+            entry_of[handles[i]] = entries[i]
+    return len(at)

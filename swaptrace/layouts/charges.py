@@ -66,14 +66,17 @@ class Classes:
         """How many ops of each class are the first page of a folio, or a page of its own."""
         return np.where(self.place == _HEAD, self.pages, 0)
 
-    def charge(self, ledger: Ledger, walks: NDArray[Any], lines: NDArray[Any]) -> None:
-        """Charge each class ``walks`` and ``lines`` per op, as if it were a page of its own, with folios folded."""
+    def charge(self, ledger: Ledger, walks: NDArray[Any], lines: NDArray[Any], further: NDArray[Any] | int = 0) -> None:
+        """Charge each class ``walks`` and ``lines`` per op, as if it were a page of its own, with folios folded.
+
+        ``further`` are walks that a further page of a folio makes all the same: where a layout does not batch.
+        """
         device = (self.code >> _DEVICE) & 1
         head = self.place == _HEAD
         ledger.walk(
             self.op,
             self.backing,
-            np.where(head, walks + device, 0),
+            np.where(head, walks + device, further),
             np.where(head, lines + device, (self.place == _LINE) * (1 + device)),
             self.pages,
         )

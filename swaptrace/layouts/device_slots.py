@@ -3,7 +3,8 @@
 Rule. A new object takes a physical slot (rule of :mod:`swaptrace.kernels.clusters`) before its content is known: zero
 pages hold slots, too. It keeps the slot until its end. A slot is idle while the latest content of its page is not
 there: zero, same-filled or shared; waiting in a buffer; in a compressed pool, or loaded from there, in the swap cache.
-Writeback from the pool ends that.
+Writeback from the pool ends that. The table that says which slots are in use is the one that the allocator scans
+(:mod:`swaptrace.layouts.scans`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.entries import new_entries
 from swaptrace.kernels.marks import Marks
 from swaptrace.kernels.order import indices
+from swaptrace.kernels.scans import ScannedClusters
+from swaptrace.layouts.scans import charge_table_scan
 from swaptrace.model.ledger import VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Ops
 
@@ -24,8 +27,9 @@ __all__ = ["DeviceSlots"]
 class DeviceSlots:
     """Slots of live objects, with state carried from batch to batch."""
 
-    def __init__(self, slots: int, spread: bool) -> None:
-        self._clusters = PhysicalClusters(slots, 1 << 16, spread=spread)
+    def __init__(self, slots: int, spread: bool, entries_per_line: int) -> None:
+        clusters = PhysicalClusters(slots, 1 << 16, spread=spread)
+        self._clusters = ScannedClusters(clusters, entries_per_line=entries_per_line)
         self._entries = new_entries()
         self._idle = Marks()  # objects whose slot holds nothing
         self.used: NDArray[np.int8] = np.empty(0, np.int8)  # per op of this batch: change of clusters in use
@@ -33,13 +37,14 @@ class DeviceSlots:
     def enter(self, ops: Ops) -> None:
         """Set ``ops.entry``: the physical slot of each op's object."""
         at = indices(ops.lives != 0)
-        slots, used = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
+        slots, used, self._scan = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
         ops.entry = self._entries.feed(ops, at, slots)
         self.used = np.zeros(len(ops), np.int8)
         self.used[at] = used
 
     def hold(self, ops: Ops, ledger: Ledger) -> None:
-        """Count entries, slots, and slots whose page is elsewhere."""
+        """Count entries, slots, slots whose page is elsewhere, and what the allocator read to find free ones."""
+        charge_table_scan(ledger, self._scan)
         ledger.hold(VIRTUAL, ops.lives)
         ledger.hold("slots.physical", ops.lives)
         if ops.placement is not None and ops.placement.buffered is not None:

@@ -1,7 +1,8 @@
 """The swap layout before the swap table (6.12 to 6.17): flat arrays per device, xarrays for swap cache and zswap.
 
 Rule. Entries are physical slots: :mod:`swaptrace.layouts.device_slots`. M is a look at an array (swap_map, swap_cgroup
-or zeromap), X a walk of an xarray of 64 MB of the device: 16384 slots, always 3 nodes.
+or zeromap), X a walk of an xarray of 64 MB of the device: 16384 slots, always 3 nodes. The allocator scans swap_map, 64
+slots to a line, without a walk (:mod:`swaptrace.layouts.scans`).
 
 Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout of a new object: 4 M (allocate in swap_map, one
 ``swap_duplicate`` at unmap, swap_cgroup, zeromap) and 2 X (add to and remove from the swap cache); of an object that
@@ -98,7 +99,7 @@ class Direct(Layout):
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._slots = DeviceSlots(space.slots, self._spread)
+        self._slots = DeviceSlots(space.slots, self._spread, entries_per_line=64)  # of swap_map
         ledger.fix(METADATA, space.slots * _STATIC_BITS // 8)
 
     def enter(self, ops: Ops) -> None:

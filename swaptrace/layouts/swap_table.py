@@ -1,6 +1,7 @@
 """The swap table: the swap entry in a page table is the physical slot, and one table entry per slot says the rest.
 
-Rule. Entries are physical slots: :mod:`swaptrace.layouts.device_slots`.
+Rule. Entries are physical slots: :mod:`swaptrace.layouts.device_slots`. The allocator scans swap_map, 64 slots to a
+line (p1, p2), or the table itself, 8 slots to a line, without a walk (:mod:`swaptrace.layouts.scans`).
 
 Walks per page (a folio of several pages walks once, its further pages touch a table line every 8 pages):
 writeout of a new object 3 (allocate, one ``swap_duplicate`` at unmap, remove from the swap cache), of an object that
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from swaptrace.kernels.clusters import CLUSTER
+from swaptrace.kernels.scans import ENTRIES_PER_LINE
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.device_slots import DeviceSlots
 from swaptrace.layouts.zswap_tree import REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
@@ -121,7 +123,7 @@ class SwapTable(Layout):
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._slots = DeviceSlots(space.slots, self._spread)
+        self._slots = DeviceSlots(space.slots, self._spread, 64 if self._phase.swap_map else ENTRIES_PER_LINE)
         ledger.fix(
             METADATA,
             space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,

@@ -8,7 +8,8 @@ and set the backing, remove), + 1 P where a physical slot is taken (allocation a
 5 S (look up, add, backing flag, put, free), + 1 S to resolve the backing unless the page is zero, + 1 P for the
 device. Swap-cache hit: 2 S. Free: 1 S, + 1 P where a physical slot is given back. Writeback from a compressed pool: 2 S
 (release and set the backing), + 1 P for the slot. A further page table entry or one less: 1 S. Memory that acts as a
-swap device counts as the device. Moves: layouts/moves.py.
+swap device counts as the device. Moves: layouts/moves.py. The allocator's scan reads the physical table itself, whose
+entries say whether only the swap cache holds a slot: 8 slots to a line, no walk (layouts/scans.py).
 
 Distinct dependent cache lines per page: d nodes, 1 cluster header, 1 table entry; 1 of the virtual table unless the
 page is zero or the swap cache answers; 1 of the memcg table where the entry is allocated, read or freed; 2 for P.
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.moves import MoveCosts, charge_moves
+from swaptrace.layouts.scans import charge_table_scan
 from swaptrace.layouts.virtual_space import VirtualSpace
 from swaptrace.model.component import Layout, Space
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
@@ -104,6 +106,7 @@ class VswapTable(Layout):
         ledger.hold(METADATA, space.change, _CLUSTER_BYTES)
         own: list[tuple[NDArray[Any], int]] = [(space.levels, 3)]
         if placement is not None:
+            charge_table_scan(ledger, placement.scan)
             ledger.hold("slots.physical", placement.slots)
             ledger.hold(METADATA, placement.clusters, 8 * placement.cluster_slots)
             on_device = (ops.backing == Backing.DISK) | (ops.backing == Backing.RAM)

@@ -188,6 +188,7 @@ class Layout(Component, Protocol):
     """How a swap entry resolves to its data. ``direct`` layouts hand out physical slots as swap entries."""
 
     direct: ClassVar[bool]
+    scan_asks_owners: ClassVar[bool] = False  # the allocator asks the entry of each slot in use that it passes over
     virtual_swapoff: ClassVar[bool] = False  # its virtual space can be disabled while physical devices stay
     state_per_slot: ClassVar[tuple[tuple[str, str], ...]] = ()
     lookups: ClassVar[tuple[tuple[str, str, str], ...]] = ()  # op, lookups, cache lines

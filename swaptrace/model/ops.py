@@ -7,6 +7,7 @@ that a table indexed by it is bounded by live objects and not by events.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CARRIED", "NOTHING", "Backing", "DeviceWrites", "Op", "Ops", "Placement"]
+__all__ = ["CARRIED", "NOTHING", "Backing", "DeviceWrites", "Op", "Ops", "Placement", "Scan"]
 
 CARRIED = -1  # in `prev` and `birth`: the op is in an earlier batch
 NOTHING = -2  # in `prev` and `birth`: there is no such op; in `drop`: nothing dies (-2 as well)
@@ -70,11 +71,40 @@ class DeviceWrites:
 
 
 @dataclass
+class Scan:
+    """What allocations passed over on their way to a free slot, those alone that passed over something, in order.
+
+    ``at`` is the index of the op, ``slots`` how many slots in use it passed over, ``lines`` the cache lines of the
+    allocator's table that this touched besides that of the slot taken; ``block`` whose slots these are, all in a row
+    (None: nobody asked).
+    """
+
+    at: Ints
+    slots: Ints
+    lines: Ints
+    block: Ids | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scan]) -> Scan:
+        """Return the scans of several allocators in the order of their ops; those of one op in the order of parts."""
+        at, slots, lines = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("at", "slots", "lines")
+        )
+        order = np.argsort(at, kind="stable")
+        block = None
+        if all(part.block is not None for part in parts):
+            of = np.argsort(np.repeat(at, slots), kind="stable")
+            block = np.concatenate([part.block for part in parts if part.block is not None])[of]
+        return cls(at[order], slots[order], lines[order], block)
+
+
+@dataclass
 class Placement:
     """What each op did to physical slots: ``slots`` in use (change), ``clusters`` in use (change), and whether it
     took or gave back a slot. ``cluster_slots`` is how many slots one physical cluster of the stage has, ``buffered``
     the change of pages that wait in RAM for a slot (None: the stage has no buffer). ``moves`` says that the writes of
-    the batch are pages that moved from slot to slot, one by one.
+    the batch are pages that moved from slot to slot, one by one. ``scan`` is what the allocations passed over (None: the
+    stage takes whole segments, or the layout's own entries are the slots).
     """
 
     slots: NDArray[np.integer[Any]]
@@ -84,6 +114,7 @@ class Placement:
     cluster_slots: int = 512
     buffered: NDArray[np.integer[Any]] | None = None
     moves: bool = False
+    scan: Scan | None = None
 
 
 @dataclass

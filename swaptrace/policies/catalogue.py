@@ -9,6 +9,7 @@ from swaptrace.layouts.recorded import Recorded
 from swaptrace.layouts.stacked import Stacked
 from swaptrace.layouts.swap_table import SwapTable
 from swaptrace.layouts.vswap_table import VswapTable
+from swaptrace.layouts.vswap_v5 import VswapV3, VswapV5
 from swaptrace.layouts.vswap_v6 import VswapV6
 from swaptrace.model.component import Layout, Stage
 from swaptrace.stages.dedup import Dedup
@@ -24,7 +25,7 @@ from swaptrace.stages.zswap import Zswap
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {
-    kind.name: kind for kind in (Direct, SwapTable, VswapV6, VswapTable, Stacked, Recorded)
+    kind.name: kind for kind in (Direct, SwapTable, VswapV3, VswapV5, VswapV6, VswapTable, Stacked, Recorded)
 }
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
 _STAGES: tuple[type[Stage], ...] = (Ksm, Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)
@@ -68,7 +69,13 @@ NAMED: dict[str, Named] = {
         ("zero", "dedup", "slots", "ftl"),
         "today's kernel on a device that stores equal contents once",
     ),
-    "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: 24-byte descriptors, lookup cache"),
+    "vswap-v3": Named(
+        "vswap-v3", _IN_PLACE, "virtual swap space v3: 24-byte descriptors, a walk for each step, frees one by one"
+    ),
+    "vswap-v5": Named(
+        "vswap-v5", _IN_PLACE, "virtual swap space v5: as v3, frees in batches that ask the cgroup of each entry"
+    ),
+    "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: steps combined, lookup cache, cache-only bit"),
     "vswap-v6+dedup": Named(
         "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
     ),

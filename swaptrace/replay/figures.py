@@ -75,17 +75,18 @@ def _indirection(ledger: Ledger, walks: NDArray[np.int64], events: int) -> _Valu
     width = np.arange(walks.shape[1])
     by_op = walks.sum(axis=2) @ width
     lines = int((walks.sum(axis=(0, 1)) @ width).sum())
-    moves = {name: ledger.counts[f"indirection.lookups.{name}"] for name in ("writeback", "gc")}
-    lookups = int(by_op.sum()) + sum(moves.values())
-    moves["writeback"] += int(by_op[Op.WRITEBACK])
-    lines += sum(ledger.counts[f"indirection.cachelines.{name}"] for name in moves)
+    beside = {name: ledger.counts[f"indirection.lookups.{name}"] for name in ("writeback", "gc", "scan")}
+    lookups = int(by_op.sum()) + sum(beside.values())
+    beside["writeback"] += int(by_op[Op.WRITEBACK])
+    lines += sum(ledger.counts[f"indirection.cachelines.{name}"] for name in beside)
     yield "indirection.lookups", lookups
     yield "indirection.lookups.swap_out", int(by_op[Op.OUT] + by_op[Op.DUP])
     yield "indirection.lookups.swap_in", int(by_op[Op.IN] + by_op[Op.HIT])
     yield "indirection.lookups.free", int(by_op[Op.FREE] + by_op[Op.PUT])
-    for name, value in moves.items():
+    for name, value in beside.items():
         yield f"indirection.lookups.{name}", value
     yield "indirection.cachelines", lines
+    yield "indirection.cachelines.scan", ledger.counts["indirection.cachelines.scan"]
     if events:
         yield "indirection.lookups_per_event", lookups / events
         yield "indirection.cachelines_per_event", lines / events

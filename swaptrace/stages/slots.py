@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.places import exchanges, new_places
+from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.model.component import PREFER, Layout, Role, Space, Stage, choice, size_param
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -60,7 +61,8 @@ class Slots(Stage):
         self._ledger = ledger
         self._direct = layout.direct
         self.pages = self._size or space.slots
-        self._clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
+        clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
+        self._clusters = ScannedClusters(clusters, layout.scan_asks_owners)
 
     def feed(self, ops: Ops) -> Ops:
         """Place the stores, and turn them and the reads into device traffic."""
@@ -87,11 +89,13 @@ class Slots(Stage):
     def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
         """Return for each op the slot that it stores to or reads from."""
         giving, block, cpu = exchanges(ops)
-        slots, used = self._clusters.feed(giving, block, cpu)
+        slots, used, scan = self._clusters.feed(giving, block, cpu)
         slot, clusters = self._places.feed(ops, slots, used)
         gave, took = ops.drop != NOTHING, ops.store & ~ops.inplace
         if self._discard:
             self._given = np.full(len(ops), -1, np.int64)
             self._given[gave] = slots[giving]
-        ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave)
+        if len(scan.at):
+            scan.at = np.flatnonzero(took)[np.cumsum(~giving)[scan.at] - 1]
+        ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave, scan=scan)
         return slot

@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.reshape import latest
+from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.kernels.tables import grown
 from swaptrace.kernels.tiering import Act, Acts, Tiering
 from swaptrace.model.component import PAGE, PREFER, Layout, Param, Role, Space, Stage
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement, Scan
 from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
 from swaptrace.stages.slots import MAX_CPUS
 
@@ -114,7 +115,10 @@ class Tiers(Stage):
                 f"The recording had {space.slots} slots; the first of each tier is its header.",
                 "Give sizes= in bytes, as in 64MiB/1GiB.",
             )
-        self._tiers = [PhysicalClusters(size, MAX_CPUS, spread=self._spread) for size in slots]
+        self._tiers = [
+            ScannedClusters(PhysicalClusters(size, MAX_CPUS, spread=self._spread), layout.scan_asks_owners)
+            for size in slots
+        ]
         self._bases = np.cumsum([0, *slots[:-1]])
         self.pages = sum(slots)
         self._tiering = Tiering([size - 1 for size in slots], self._age)
@@ -127,10 +131,10 @@ class Tiers(Stage):
         takes = ops.new if at_entry else ops.store & ~ops.inplace
         drop, block = (ops.handle, ops.handle) if at_entry else (ops.drop, ops.block)
         acts = self._tiering.feed(ops.ts, gives, takes, ops.store, ops.fetch, drop, block, self._allowed(ops))
-        slot, clusters = self._slots(ops, acts)
+        slot, clusters, scan = self._slots(ops, acts)
         self._account(ops, acts, slot)
         if not at_entry:
-            ops.placement = Placement(takes.view(np.int8) - gives.view(np.int8), clusters, takes, gives)
+            ops.placement = Placement(takes.view(np.int8) - gives.view(np.int8), clusters, takes, gives, scan=scan)
             moved = np.flatnonzero(acts.act == Act.ARRIVE)
             if len(moved):
                 none = np.empty(0, np.int64)
@@ -149,15 +153,18 @@ class Tiers(Stage):
             allowed[ops.columns["memcg"] == memcg] = mask
         return allowed
 
-    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-        """Return the address of each act, and the change of used clusters per op."""
+    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int8], Scan]:
+        """Return the address of each act, the change of used clusters per op, and what was passed over."""
         slot = np.full(len(acts.at), -1, np.int64)
         clusters = np.zeros(len(ops), np.int8)
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
+        scans = []
         for number, tier in enumerate(self._tiers):
             here = np.flatnonzero((acts.tier == number) & (giving | taking))
-            slot[here], used = tier.feed(giving[here], acts.block[here], ops.cpu[acts.at[here]])
+            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[acts.at[here]])
+            scan.at = acts.at[here[scan.at]].astype(np.int64)
+            scans.append(scan)
             changed = np.flatnonzero(used)
             np.add.at(clusters, acts.at[here[changed]], used[changed])
         rest = np.flatnonzero(~(giving | taking))
@@ -166,7 +173,7 @@ class Tiers(Stage):
         slot[rest] = np.where(before >= 0, slot[np.maximum(before, 0)], self._slot[acts.block[rest]])
         took = np.flatnonzero(taking)
         self._slot[acts.block[took]] = slot[took]  # in time order: the last one stays
-        return slot + self._bases[acts.tier], clusters
+        return slot + self._bases[acts.tier], clusters, Scan.joined(scans)
 
     def _account(self, ops: Ops, acts: Acts, address: NDArray[np.int64]) -> None:
         ledger = self._ledger

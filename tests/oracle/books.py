@@ -33,6 +33,8 @@ class SlowOp:
     took: bool = False
     gave: bool = False
     device_walk: bool = False
+    scans: list[tuple[int, list[tuple[int, Hashable]]]] = field(default_factory=list)
+    """Per slot taken: the slot, and the slots in use that were passed over on the way to it, with their blocks."""
 
     @property
     def out(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.layouts import SlowLayout
 from tests.oracle.stages import SlowStage
+from tests.oracle.stages.dedup import SlowDedup
 from tests.oracle.swapoff import SlowCensus
 
 COUNTED_AS = {
@@ -56,8 +57,9 @@ class SlowPolicy:
                 stage.step(op, books)
         walks, lines = self.layout.charge(op, books)
         walks, lines = walks + op.device_walk, lines + op.device_walk
+        self.layout.scan(op, books, any(isinstance(stage, SlowDedup) for stage in self.stages))
         if op.sub:
-            walks, lines = 0, int(op.sub % 8 == 0) * (1 + op.device_walk)
+            walks, lines = self.layout.further(op), int(op.sub % 8 == 0) * (1 + op.device_walk)
         self.walks[COUNTED_AS[op.name]] += walks
         books.count["lines"] += lines
         for stage in self.stages:
@@ -69,8 +71,10 @@ class SlowPolicy:
         out: dict[str, Any] = {f"indirection.lookups.{op}": self.walks[op] for op in ("swap_out", "swap_in", "free")}
         for name in ("writeback", "gc"):
             out[f"indirection.lookups.{name}"] = b.count[f"lookups.{name}"] + self.walks[name]
+        out["indirection.lookups.scan"] = b.count["lookups.scan"]
         out["indirection.lookups"] = sum(out.values())
-        out["indirection.cachelines"] = b.count["lines"]
+        out["indirection.cachelines"] = b.count["lines"] + b.count["lines.scan"]
+        out["indirection.cachelines.scan"] = b.count["lines.scan"]
         static = self.layout.static
         out["indirection.metadata_bytes.static"] = static
         out["indirection.metadata_bytes.peak"] = static + b.peak["all_meta"]

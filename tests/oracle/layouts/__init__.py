@@ -7,6 +7,7 @@ from tests.oracle.layouts.direct import SlowDirect
 from tests.oracle.layouts.stacked import SlowStacked
 from tests.oracle.layouts.swap_table import SlowSwapTable
 from tests.oracle.layouts.vswap_table import SlowVswapTable
+from tests.oracle.layouts.vswap_v5 import SlowVswapV3, SlowVswapV5
 from tests.oracle.layouts.vswap_v6 import SlowVswapV6
 
 __all__ = ["LAYOUTS", "SlowLayout"]
@@ -14,6 +15,8 @@ __all__ = ["LAYOUTS", "SlowLayout"]
 LAYOUTS: dict[str, type[SlowLayout]] = {
     "direct": SlowDirect,
     "swap-table": SlowSwapTable,
+    "vswap-v3": SlowVswapV3,
+    "vswap-v5": SlowVswapV5,
     "vswap-v6": SlowVswapV6,
     "vswap-table": SlowVswapTable,
     "stacked": SlowStacked,

@@ -36,6 +36,19 @@ class SlowLayout:
     def pages_per_segment(self, pages: int) -> None:
         """Hear how many pages a segment of the placement below has."""
 
+    def scan(self, op: SlowOp, books: Books, dedup: bool) -> None:
+        """Charge what the allocator passed over: nothing but lines of its own table."""
+        for taken, passed in op.scans:
+            books.count["lines.scan"] += table_lines(taken, [slot for slot, _ in passed], 8)
+
+    def further(self, op: SlowOp) -> int:
+        """Walks of a further page of a folio."""
+        return 0
+
+
+def table_lines(taken: int, passed: list[int], per_line: int) -> int:
+    return len({slot // per_line for slot in passed} - {taken // per_line})
+
 
 class SlowVirtual(SlowLayout):
     cluster_bytes = 0
@@ -78,11 +91,11 @@ class SlowVirtual(SlowLayout):
                 books.count["lines"] += len(blocks)
                 continue
             places = [self.place[block] for block in blocks]  # type: ignore[index]
-            clusters = {key for key, _ in places}
-            touched = {
-                (key, line)
-                for key, position in places
-                for line in (position * self.descriptor // 64, (position * self.descriptor + self.descriptor - 1) // 64)
-            }
-            books.count[f"lookups.{name}"] += len(clusters)
-            books.count["lines"] += len(clusters) * (self.d + self.fixed_lines) + len(touched)
+            for cluster in {key for key, _ in places}:
+                books.count[f"lookups.{name}"] += 1
+                books.count["lines"] += self.d + self.run_lines({at for key, at in places if key == cluster})
+
+    def run_lines(self, positions: set[int]) -> int:
+        """Lines of one virtual cluster of which entries are updated."""
+        size = self.descriptor
+        return self.fixed_lines + len({byte // 64 for at in positions for byte in (at * size, at * size + size - 1)})

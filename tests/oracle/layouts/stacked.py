@@ -29,5 +29,8 @@ class SlowStacked(SlowLayout):
     def move(self, run: list[tuple[Hashable, bool]], books: Books, dedup: bool) -> None:
         self.upper.move(run, books, dedup)
 
+    def scan(self, op: SlowOp, books: Books, dedup: bool) -> None:
+        self.upper.scan(op, books, dedup)
+
     def pages_per_segment(self, pages: int) -> None:
         self.upper.pages_per_segment(pages)

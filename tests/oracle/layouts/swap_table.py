@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.oracle.books import Books, SlowOp
 from tests.oracle.clusters import SlowPhysicalClusters
-from tests.oracle.layouts.base import SlowLayout
+from tests.oracle.layouts.base import SlowLayout, table_lines
 
 
 class SlowSwapTable(SlowLayout):
@@ -24,12 +24,18 @@ class SlowSwapTable(SlowLayout):
         if op.name == "NEW":
             self.now, _ = self.clusters.step(False, op.obj, op.cpu)
             self.slot[op.obj] = self.now
+            self.passed = [slot for run in self.clusters.passed for slot in run]
         elif op.name == "FREE":
             self.clusters.step(True, op.obj, op.cpu)
             del self.slot[op.obj]
 
     def entry(self, op: SlowOp) -> int:
         return self.now
+
+    def scan(self, op: SlowOp, books: Books, dedup: bool) -> None:
+        if op.name == "NEW":
+            per_line = 64 if self.phase in ("p1", "p2") else 8
+            books.count["lines.scan"] += table_lines(self.now, self.passed, per_line)
 
     def charge(self, op: SlowOp, books: Books) -> tuple[int, int]:
         books.now["virtual"] = books.now["physical"] = len(self.slot)

@@ -33,7 +33,6 @@ class SlowVswapV6(SlowVirtual):
             books.count["indirection.mru_hits"] += walks - bypass - (not hit)
         start = 24 * self.position % 64
         lines = (0 if hit and not bypass else self.d) + 2 + (2 if start + 24 > 64 else 1)
-        lines += op.name in ("NEW", "FREE")
         took = op.took and disk
         walks += 2 * took + op.gave + (op.name == "IN" and disk)
         lines += 2 * (took or op.gave or (op.name == "IN" and disk))

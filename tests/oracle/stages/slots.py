@@ -35,7 +35,9 @@ class SlowSlots(SlowStage):
                 if self.discard:
                     books.stream.append(~gone)
             if op.store and not op.inplace:
-                self.slot[op.block], change = self.clusters.step(False, self._unit(op.block), op.cpu)
+                at, change = self.clusters.step(False, self._unit(op.block), op.cpu)
+                op.scans.append((at, [(s, b) for s in sum(self.clusters.passed, []) for b in self._in(s)]))
+                self.slot[op.block] = at
                 books.now["clusters"] += change
                 op.took = True
             slot = self.slot.get(op.block, -1)
@@ -47,6 +49,9 @@ class SlowSlots(SlowStage):
             books.read.append(slot)
         op.backing = op.backing or "DISK"
         return [op]
+
+    def _in(self, slot: int) -> list[Hashable]:
+        return [block for block, at in self.slot.items() if at == slot]
 
     def _unit(self, block: Hashable) -> int:
         return self.units.setdefault(block, len(self.units))

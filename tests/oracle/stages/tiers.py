@@ -92,6 +92,10 @@ class SlowTiers(SlowStage):
     def _put(self, block: Hashable, tier: int, op: SlowOp, books: Books) -> None:
         slot, change = self.clusters[tier].step(False, self.units.setdefault(block, len(self.units)), op.cpu)
         self._used(change, books)
+        if not self.at_entry:
+            passed = [s for run in self.clusters[tier].passed for s in run]
+            owner = {s: b for b, (t, s) in self.where.items() if t == tier}
+            op.scans.append((slot, [(s, owner[s]) for s in passed]))
         self.where[block] = tier, slot
 
     def _give(self, block: Hashable, op: SlowOp, books: Books) -> tuple[int, int]:
