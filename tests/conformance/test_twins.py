@@ -55,6 +55,8 @@ SPECS = [
     "direct+zswap:pool=64KiB+ftl:erase=64KiB",
     f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
     "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
+    "direct+dedup+zram:same=off",
+    "vswap-table+dedup:index=loose,ttl=2us+zram:prefer=free,size=8192",
 ]
 
 
