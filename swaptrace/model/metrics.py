@@ -192,7 +192,15 @@ METRICS: tuple[Metric, ...] = (
         {"write.sequential_share": "share of written pages that follow their predecessor on the device"},
     ),
     *_metrics(_H, _E, "pages", {"write.absorbed_pages": "written out, but dead before they reached the device"}),
-    *_metrics(_L, _M, "B", {"write.flash_bytes": "programmed by the device's own translation layer"}),
+    *_metrics(
+        _L,
+        _M,
+        "B",
+        {
+            "write.flash_bytes": "programmed by the device's own translation layer",
+            "write.padding_bytes": "of these, to fill program pages up (prog above 4KiB)",
+        },
+    ),
     *_metrics(
         _L,
         _M,
