@@ -56,8 +56,8 @@ SPECS = [
     f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
     "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
     "direct+dedup+zram:same=off",
-    "swap-table+ftl:erase=64KiB,op=0%,prog=16KiB,gc=fifo,streams=2",
-    f"vswap-v6+dedup+{SMALL_FLASH}+ftl:erase=96KiB,prog=32KiB,streams=2",
+    "vswap-v6+slots:size=1600,discard=on+ftl:erase=64KiB,op=0%,prog=32KiB,gc=fifo,streams=2",
+    "swap-table+ftl:erase=64KiB,prog=32KiB,streams=3",
     "vswap-table+dedup:index=loose,ttl=2us+zram:prefer=free,size=8192",
 ]
 

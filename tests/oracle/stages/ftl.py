@@ -24,5 +24,5 @@ class SlowFtlStage(SlowStage):
 
     def figures(self, books: Books) -> dict[str, float]:
         self.ftl.pad_request()
-        out = {"write.flash_bytes": PAGE * self.ftl.flash_pages, "write.erases": self.ftl.erases}
+        out: dict[str, float] = {"write.flash_bytes": PAGE * self.ftl.flash_pages, "write.erases": self.ftl.erases}
         return out | ({"write.padding_bytes": PAGE * self.ftl.padded_pages} if self.program > 1 else {})
