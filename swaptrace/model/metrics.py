@@ -194,7 +194,15 @@ METRICS: tuple[Metric, ...] = (
         {"write.sequential_share": "share of written pages that follow their predecessor on the device"},
     ),
     *_metrics(_H, _E, "pages", {"write.absorbed_pages": "written out, but dead before they reached the device"}),
-    *_metrics(_L, _M, "B", {"write.flash_bytes": "programmed by the device's own translation layer"}),
+    *_metrics(
+        _L,
+        _M,
+        "B",
+        {
+            "write.flash_bytes": "programmed by the device's own translation layer",
+            "write.padding_bytes": "of these, to fill program pages up (prog above 4KiB)",
+        },
+    ),
     *_metrics(
         _L,
         _M,
@@ -350,6 +358,44 @@ METRICS: tuple[Metric, ...] = (
         _L, _E, "B", {"zswap.pool_bytes_peak": "most bytes that pages in the pool occupied at once (zsmalloc classes)"}
     ),
     *_metrics(_H, _E, "1", {"zswap.ratio": "4096 x zswap.stores / bytes that they occupied when stored"}),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "zram.stores": "writeouts that the device in memory took",
+            "zram.loads": "reads that it served",
+            "zram.same_filled": "those of zram.stores that it kept in its table: one 8-byte word fills the page",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "pages",
+        {
+            "zram.huge": "those of zram.stores that it stored raw: incompressible, or of unknown size",
+            "zram.unsized": "those of zram.huge whose compressed size the trace does not have",
+        },
+    ),
+    *_metrics(
+        _N,
+        _E,
+        "pages",
+        {
+            "zram.pages_peak": "most pages in the device in memory at once",
+            "zram.pages_end": "pages in it at the end of the trace",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "B",
+        {
+            "zram.pool_bytes_peak": "most bytes that these pages occupied at once (zsmalloc classes)",
+            "zram.pool_bytes_avg": "time-weighted mean of the bytes that they occupied",
+        },
+    ),
+    *_metrics(_H, _E, "1", {"zram.ratio": "4096 x zram.stores / bytes that they occupied when stored"}),
     *_metrics(_L, _E, "B", {"read.device_bytes": "read back from the device"}),
     *_metrics(
         _L,

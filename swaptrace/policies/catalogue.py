@@ -20,6 +20,7 @@ from swaptrace.stages.ksm import Ksm
 from swaptrace.stages.slots import Slots
 from swaptrace.stages.tiers import Tiers
 from swaptrace.stages.zero import Zero
+from swaptrace.stages.zram import Zram
 from swaptrace.stages.zswap import Zswap
 
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
@@ -28,7 +29,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     kind.name: kind for kind in (Direct, SwapTable, VswapV3, VswapV5, VswapV6, VswapTable, Stacked, Recorded)
 }
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
-_STAGES: tuple[type[Stage], ...] = (Ksm, Zero, Dedup, Zswap, Device, Slots, Tiers, Flash, Ftl)
+_STAGES: tuple[type[Stage], ...] = (Ksm, Zero, Dedup, Zswap, Device, Slots, Tiers, Zram, Flash, Ftl)
 STAGES = {kind.name: kind for kind in _STAGES}
 
 
@@ -88,6 +89,12 @@ NAMED: dict[str, Named] = {
         "vswap-v6",
         ("zero", "zswap", "slots", "ftl"),
         "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
+    ),
+    "zram": Named("swap-table", ("zero", "zram"), "today's phone: the swap table on a swap device in memory (zram)"),
+    "vswap-zram": Named(
+        "vswap-v6",
+        ("zero", "zram"),
+        "vswap v6 on zram: each page is looked up twice, in the virtual space and in the table of zram",
     ),
     "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
     "vswap-table+dedup": Named(

@@ -211,7 +211,7 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
         if above.kind.role is Role.PLACEMENT and not above.kind.over_ftl and policy.layout.kind.name == "stacked":
             raise UsageError(
                 f"{spec}: stacked cannot act over {above.kind.name}.",
-                "There is no single device below it that could map its slots once more.",
+                "It maps the slots of one device once more, and there is none that it could stand for here.",
                 "Take the upper layout itself, for example vswap-v6.",
             )
     if {"zswap", "dedup"} <= set(names):
@@ -220,11 +220,25 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
             "dedup acts in one device, where pages arrive only when the pool writes them back.",
             "Take one of them.",
         )
+    if {"zswap", "zram"} <= set(names):
+        raise UsageError(
+            f"{spec}: zswap over zram is not modelled.",
+            "What the pool writes back has no compressed size of its own.",
+            "Take one of them.",
+        )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
     idle = [name for name, _ in slots.given if name in ("size", "prefer")] if slots else []
     if idle and policy.layout.kind.direct and "dedup" not in names:
         raise UsageError(
             f"{spec}: slots:{idle[0]} cannot act.",
             f"{policy.layout.kind.name} writes each page to the slot of its swap entry.",
+            "Leave it out, or choose a virtual layout.",
+        )
+    zram = next((part for part in policy.path if part.kind.name == "zram"), None)
+    idle = [name for name, _ in zram.given if name in ("size", "prefer")] if zram else []
+    if idle and policy.layout.kind.direct:
+        raise UsageError(
+            f"{spec}: zram:{idle[0]} cannot act.",
+            f"The swap entries of {policy.layout.kind.name} are zram's slots: the layout hands them out.",
             "Leave it out, or choose a virtual layout.",
         )

@@ -55,6 +55,10 @@ SPECS = [
     "direct+zswap:pool=64KiB+ftl:erase=64KiB",
     f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
     "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
+    "direct+dedup+zram:same=off",
+    "vswap-v6+slots:size=1600,discard=on+ftl:erase=64KiB,op=0%,prog=32KiB,gc=fifo,streams=2",
+    "swap-table+ftl:erase=64KiB,prog=32KiB,streams=3",
+    "vswap-table+dedup:index=loose,ttl=2us+zram:prefer=free,size=8192",
 ]
 
 

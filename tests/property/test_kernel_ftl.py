@@ -15,7 +15,7 @@ from swaptrace.kernels.ftl_vector import VectorFtl
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.tables import Ints
 from tests.engines import COMPILED, ENGINES
-from tests.oracle.ftl import SlowFtl
+from tests.oracle.ftl import SlowFtl, slow_blocks
 
 Ftl = LoopFtl | VectorFtl
 FORMS: dict[str, type[Ftl]] = {"numba": LoopFtl, "interpreted": LoopFtl, "vector": VectorFtl}
@@ -27,48 +27,65 @@ def random_stream(seed: int, n: int, pages: int, trims: float, skew: float) -> I
     return np.where(rng.random(n) < trims, ~page, page)
 
 
-def counts(ftl: Ftl) -> tuple[int, int, int, int]:
-    return ftl.host_pages, ftl.host_pages + ftl.copied_pages, ftl.erases, ftl.valid
+def counts(ftl: Ftl | PageMappedFtl) -> tuple[int, int, int, int]:
+    copies = 0 if isinstance(ftl, PageMappedFtl) else ftl.copied_pages
+    flash = ftl.flash_pages if isinstance(ftl, PageMappedFtl) else ftl.host_pages + copies + ftl.padded_pages
+    return ftl.host_pages, flash, ftl.erases, ftl.valid
 
 
 @pytest.mark.parametrize("form", [pytest.param("numba", marks=COMPILED), "interpreted", "vector"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(1, 1200),
     pages=st.integers(1, 60),
-    block_pages=st.sampled_from([1, 2, 4, 7, 16]),
-    extra=st.integers(0, 3),
+    geometry=st.sampled_from([(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (7, 1), (16, 1), (16, 4), (12, 3)]),
+    spare=st.sampled_from([0.0, 0.1, 0.5]),
+    fifo=st.booleans(),
+    streams=st.integers(1, 4),
     trims=st.sampled_from([0.0, 0.1, 0.5]),
     skew=st.sampled_from([1.0, 4.0]),
+    runs=st.booleans(),
 )
 def test_equals_reference(
-    form: str, seed: int, n: int, pages: int, block_pages: int, extra: int, trims: float, skew: float
-) -> None:
-    blocks = -(-pages // block_pages) + extra + RESERVE
+    form: str, seed: int, n: int, pages: int, geometry: tuple[int, int], spare: float, fifo: bool, streams: int,
+    trims: float, skew: float, runs: bool,
+) -> None:  # fmt: skip
+    block_pages, program = geometry
     stream = random_stream(seed, n, pages, trims, skew)
-    slow = SlowFtl(blocks, block_pages)
+    if runs:  # requests of several pages
+        stream = np.where(stream >= 0, (stream // 8 * 8 + np.arange(n) % 8) % pages, stream)
     cuts = sorted(np.random.default_rng(seed).integers(0, n + 1, 3).tolist())
     with using_engine("numba" if form == "numba" else "numpy"):
-        fast = FORMS[form](pages, blocks, block_pages)
+        device = PageMappedFtl(pages, block_pages, spare, program, fifo, streams)
+        fast = device._ftl = FORMS[form](pages, device.blocks, block_pages, program, fifo, streams)
+        slow = SlowFtl(slow_blocks(pages, block_pages, spare, program, streams), block_pages, program, fifo, streams)
+        assert device.blocks == len(slow.content)
         for a, b in pairwise([0, *cuts, n]):
-            fast.feed(stream[a:b])
+            device.feed(stream[a:b])
             for op in stream[a:b].tolist():
                 slow.step(op)
-            assert counts(fast) == (slow.host_pages, slow.flash_pages, slow.erases, len(slow.place))
+            assert counts(device) == (slow.host_pages, slow.flash_pages, slow.erases, len(slow.place))
+        device.finish()
+        slow.pad_request()
+        assert counts(device) == (slow.host_pages, slow.flash_pages, slow.erases, len(slow.place))
+        assert device.padded_pages == slow.padded_pages
     for lpn in range(pages):
         block, page = slow.place.get(lpn, (0, -1))
         assert int(fast._where[lpn]) == block * block_pages + page
 
 
 @COMPILED
-@pytest.mark.parametrize("trims", [0.0, 0.2])
-def test_forms_are_bit_equal_on_a_long_stream(trims: float) -> None:
+@pytest.mark.parametrize(
+    ("trims", "program", "fifo", "streams"),
+    [(0.0, 1, False, 1), (0.2, 1, False, 1), (0.1, 1, True, 1), (0.1, 4, False, 2), (0.1, 4, True, 2)],
+)
+def test_forms_are_bit_equal_on_a_long_stream(trims: float, program: int, fifo: bool, streams: int) -> None:
     stream = random_stream(3, 400_000, 16_384, trims, 2.0)
     forms = []
     with using_engine("numba"):
         for form in ("numba", "vector"):
-            ftl = FORMS[form](16_384, 75, 256)
+            ftl = FORMS[form](16_384, 75, 256, program, fifo, streams)
             ftl.feed(stream)
             forms.append(ftl)
     assert counts(forms[0]) == counts(forms[1])

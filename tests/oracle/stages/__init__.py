@@ -10,6 +10,7 @@ from tests.oracle.stages.ksm import SlowKsm
 from tests.oracle.stages.slots import SlowSlots
 from tests.oracle.stages.tiers import SlowTiers
 from tests.oracle.stages.zero import SlowZero
+from tests.oracle.stages.zram import SlowZram
 from tests.oracle.stages.zswap import SlowZswap
 
 __all__ = ["STAGES", "SlowStage", "World"]
@@ -21,6 +22,7 @@ STAGES: dict[str, type[SlowStage]] = {
     "zswap": SlowZswap,
     "slots": SlowSlots,
     "tiers": SlowTiers,
+    "zram": SlowZram,
     "flash": SlowFlash,
     "ftl": SlowFtlStage,
 }
