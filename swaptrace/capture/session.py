@@ -60,6 +60,8 @@ def record_live(
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
     chosen, skipped = choose(backend, tier)
+    if content is not None and content.sample and chosen.tier != "bpf":
+        raise CapabilityError("contents are not seen without the BPF tier.", *skipped[:1], "Leave --content out.")
     if snapshot:
         import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
     scratch = Scratch.make(out)

@@ -15,7 +15,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from swaptrace.capture import session, swapwatch
-from swaptrace.capture.backends import Backend, Plan, Result, choose
+from swaptrace.capture.backends import Backend, Content, Plan, Result, choose
 from swaptrace.capture.recover import recover
 from swaptrace.capture.scratch import abandoned
 from swaptrace.capture.session import record_live
@@ -161,6 +161,12 @@ def test_a_recorder_that_does_not_start_leaves_nothing(
     with pytest.raises(CapabilityError) as caught:
         record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     assert caught.value.next_step == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contents_are_refused_where_the_bpf_tier_is_not_possible(machine: Any, tmp_path: Path) -> None:
+    with pytest.raises(CapabilityError, match="BPF tier"):
+        record_live(tmp_path / "t.parquet", duration=0, content=Content(sample=4))
     assert list(tmp_path.iterdir()) == []
 
 
