@@ -127,7 +127,7 @@ def test_force_overwrites(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("output", [".", "fifo", "nowhere/t.parquet", "file/t.parquet"])
+@pytest.mark.parametrize("output", [".", "fifo", "nowhere/t.parquet", "file/t.parquet", os.fsdecode(b"\xff.parquet")])
 def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(
     calls: list[tuple[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:

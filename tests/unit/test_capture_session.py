@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -106,6 +107,21 @@ def test_the_header_says_what_was_recorded(machine: Any, converted: Any, tmp_pat
     assert meta.notes == ("a note", "the command ended with status 3")
     assert not meta.interrupted
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arguments_may_be_any_bytes(machine: Any, converted: Any, tmp_path: Path) -> None:
+    converted()
+    meta = record_live(tmp_path / "t.parquet", command=["true", os.fsdecode(b"\xff")], snapshot=False)
+    assert meta.command == "true '\\udcff'"
+
+
+def test_a_command_that_cannot_be_run_leaves_nothing(machine: Any, converted: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("no interpreter\n")
+    script.chmod(0o755)
+    with pytest.raises(UsageError, match="cannot be run"):
+        record_live(tmp_path / "t.parquet", command=[str(script)], snapshot=False)
+    assert list(tmp_path.iterdir()) == [script]
 
 
 def test_a_failed_conversion_keeps_the_raw_recording_and_says_how(machine: Any, converted: Any, tmp_path: Path) -> None:
