@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from swaptrace.cli.record_ways import DRY_RUN, IMPORT, RECORD, RECOVER, refuse_idle_options
 from swaptrace.model.errors import InputError, UsageError
 from swaptrace.model.files import check_output
-from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns
+from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns, printable
 
 if TYPE_CHECKING:
     from swaptrace.capture.backends import Content
@@ -274,7 +274,7 @@ def _summary(output: Path, meta: TraceMeta) -> list[str]:
         lines[-1] += f" ({', '.join(f'{k} {v:,}' for k, v in meta.lost.items())}): record again with a larger --buffer"
     seen = [f"{c} {sight}" for c, sight in meta.capabilities.items() if sight != "absent"]
     lines.append(f"sees      {', '.join(seen) or 'nothing'}")
-    lines += [f"note      {note}" for note in meta.notes]
+    lines += [f"note      {printable(note)}" for note in meta.notes]
     if meta.interrupted:
         lines.append("note      interrupted: this is what was recorded until then")
     return [*lines, f"next      swaptrace info {shlex.quote(str(output))}"]
