@@ -61,7 +61,8 @@ def record_live(
     devices, notes = swap_areas()
     chosen, skipped = choose(backend, tier)
     if content is not None and content.sample and chosen.tier != "bpf":
-        raise CapabilityError("contents are not seen without the BPF tier.", *skipped[:1], "Leave --content out.")
+        why = skipped[0].removeprefix("recorded without bpf: ") if skipped else ""
+        raise CapabilityError("contents are not seen without the BPF tier.", why, "Leave --content out.")
     if snapshot:
         import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
     scratch = Scratch.make(out)

@@ -53,7 +53,8 @@ def test_a_missing_right_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_names_come_from_the_kernels_cache_and_from_proc(tmp_path: Path) -> None:
-    (tmp_path / "saved_cmdlines").write_bytes(b"12 kworker/0:1-mm\n99999997 any\xffbyte\r\n99999998 a\nline\n99999999 a b\n")
+    odd = b"99999997 any\xffbyte\r\n99999998 a\nline\n"
+    (tmp_path / "saved_cmdlines").write_bytes(b"12 kworker/0:1-mm\n" + odd + b"99999999 a b\n")
     (tmp_path / "saved_tgids").write_text("99999999 33\n")
     names = TaskNames()
     names.add_saved(tmp_path)
