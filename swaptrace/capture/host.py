@@ -20,7 +20,7 @@ def describe(devices: Sequence[SwapDevice], command: Sequence[str]) -> TraceMeta
     return TraceMeta(
         tool=f"swaptrace {swaptrace.__version__}",
         kernel=f"{platform.release()} {platform.machine()}",
-        command=shlex.join(command),
+        command=shlex.join(command).encode(errors="backslashreplace").decode(),  # arguments may be any bytes
         boot_id=boot_id(),
         mono_ns=time.clock_gettime_ns(time.CLOCK_MONOTONIC),
         real_ns=time.time_ns(),

@@ -18,7 +18,7 @@ from swaptrace.capture.swaps import read_swaps
 from swaptrace.capture.swapwatch import SwapTypes, SwapWatch
 from swaptrace.capture.vmstat import ITEMS, event_counters, read_vmstat, swap_items
 from swaptrace.capture.workload import Cgroup, Ending, Job, StopSignals, plan_job, run, terminations_interrupt
-from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, WriteError
+from swaptrace.model.errors import CapabilityError, InputError, PermissionDenied, SwaptraceError, UsageError, WriteError
 from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
 
 __all__ = ["buffer_default_kib", "record_live", "swap_areas"]
@@ -60,6 +60,9 @@ def record_live(
         raise PermissionDenied(f"cannot write {where}.", "No process may be moved there.", "Run it with sudo.")
     devices, notes = swap_areas()
     chosen, skipped = choose(backend, tier)
+    if content is not None and content.sample and chosen.tier != "bpf":
+        why = skipped[0].removeprefix("recorded without bpf: ") if skipped else ""
+        raise CapabilityError("contents are not seen without the BPF tier.", why, "Leave --content out.")
     if snapshot:
         import pyarrow.parquet  # noqa: F401  loaded now, not while the recorder runs
     scratch = Scratch.make(out)
@@ -170,8 +173,9 @@ def _with_result(meta: TraceMeta, result: Result, notes: tuple[str, ...]) -> Tra
 
 
 def _keep_or_remove(scratch: Scratch, error: BaseException) -> None:
-    """After a failed recording: say how to get what was recorded until then; remove the directory if nothing was."""
-    if not scratch.started:
+    """After a failed recording: say how to get what was recorded until then; remove the directory if nothing was, or
+    the command did not even begin."""
+    if not scratch.started or isinstance(error, UsageError):
         scratch.remove()
         return
     kept = open_scratch(scratch.path)

@@ -117,7 +117,7 @@ def _known_types(seen: Sequence[int], devices: Sequence[SwapDevice], proc: Path)
     """
     numbers = [device.swap_type for device in devices]
     with contextlib.suppress(OSError, ValueError):
-        lines = (proc / "swaps").read_text().splitlines()[1:]
+        lines = (proc / "swaps").read_text(errors="replace").splitlines()[1:]
         used = [int(line.split()[-2]) > 0 for line in lines]
         if len(used) == len(numbers):
             numbers = [number for number, some in zip(numbers, used, strict=True) if some]

@@ -68,7 +68,8 @@ def read_swaps(proc_swaps: Path = PROC_SWAPS) -> tuple[tuple[SwapDevice, ...], t
     """
     devices: list[SwapDevice] = []
     notes: list[str] = []
-    for swap_type, (path, kind, pages, priority) in enumerate(parse_swaps(proc_swaps.read_text())):
+    text = proc_swaps.read_text(errors="backslashreplace")
+    for swap_type, (path, kind, pages, priority) in enumerate(parse_swaps(text)):
         device = SwapDevice(swap_type, 0, path, "file" if kind == "file" else "disk", pages, priority)
         try:
             device, problem = _file(device) if kind == "file" else (_block(device), "")

@@ -27,15 +27,16 @@ class TaskNames:
                 continue
             with contextlib.suppress(OSError):  # it ended meanwhile
                 for task in (process / "task").iterdir():
-                    self.comm[int(task.name)] = (task / "comm").read_text().rstrip("\n")
+                    self.comm[int(task.name)] = _text(task / "comm")[:-1]
                     self.tgid[int(task.name)] = int(process.name)
 
     def add_saved(self, tracefs: Path) -> None:
         """Add the kernel's own caches, which saw the tasks run."""
         with contextlib.suppress(OSError):  # saved_tgids fails where no instance ever asked for tgids
-            for line in (tracefs / "saved_cmdlines").read_text().splitlines():
+            for line in _text(tracefs / "saved_cmdlines").split("\n"):
                 tid, _, comm = line.partition(" ")
-                self.comm[int(tid)] = comm
+                if tid.isdecimal():  # else the rest of a name that holds a line end
+                    self.comm[int(tid)] = comm
         with contextlib.suppress(OSError):
             for line in (tracefs / "saved_tgids").read_text().splitlines():
                 tid, tgid = line.split()
@@ -45,5 +46,12 @@ class TaskNames:
         """Write ``saved_cmdlines`` and ``saved_tgids`` in the kernel's format, each whole or not at all."""
         for name, known in (("saved_cmdlines", self.comm), ("saved_tgids", self.tgid)):
             temporary = target / f"{name}.tmp"
-            temporary.write_text("".join(f"{tid} {said}\n" for tid, said in sorted(known.items())))
+            lines = (f"{tid} {said}".replace("\n", "?") + "\n" for tid, said in sorted(known.items()))
+            temporary.write_text("".join(lines))
             os.replace(temporary, target / name)
+
+
+def _text(file: Path) -> str:
+    """Return a text with names, which may be any bytes: the kernel cuts them after 15, within a character, too."""
+    with file.open(errors="replace", newline="\n") as stream:
+        return stream.read()

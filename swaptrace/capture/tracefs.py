@@ -22,7 +22,7 @@ _NAME = re.compile(r"swaptrace-(\d+)-(\d+)")  # process, and its start time: num
 def find_tracefs(mounts: Path = Path("/proc/self/mounts")) -> Path:
     """Return where tracefs is mounted. Raises :class:`CapabilityError` where it is not."""
     with contextlib.suppress(OSError):
-        for line in mounts.read_text().splitlines():
+        for line in mounts.read_text(errors="replace").splitlines():
             _, where, kind, *_ = line.split()
             if kind == "tracefs":
                 return Path(where)

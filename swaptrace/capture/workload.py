@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import signal
 import subprocess
@@ -149,7 +150,7 @@ def in_cgroup(command: Sequence[str], cgroup: Cgroup) -> list[str]:
 def _memory_hierarchies() -> list[Path]:
     found = []
     with contextlib.suppress(OSError):
-        for line in _MOUNTS.read_text().splitlines():
+        for line in _MOUNTS.read_text(errors="replace").splitlines():
             _, where, kind, options, *_ = line.split()
             if kind == "cgroup2" or (kind == "cgroup" and "memory" in options.split(",")):
                 found.append(Path(where))
@@ -159,7 +160,8 @@ def _memory_hierarchies() -> list[Path]:
 def run(job: Job, stop: StopSignals, check: Callable[[], None]) -> Ending:
     """Do ``job``; ``check`` is called every 20 ms and raises if the recorder failed.
 
-    A command that is cut short (by the time limit, Ctrl-C, or ``check``) is terminated.
+    A command that is cut short (by the time limit, Ctrl-C, or ``check``) is terminated. Raises :class:`UsageError` for
+    one that the kernel cannot run.
     """
     deadline = None if job.duration is None else time.monotonic() + job.duration
     process = _start(job) if job.command else None
@@ -178,7 +180,15 @@ def run(job: Job, stop: StopSignals, check: Callable[[], None]) -> Ending:
 
 def _start(job: Job) -> subprocess.Popen[bytes]:
     command = job.command if job.cgroup is None else in_cgroup(job.command, job.cgroup)
-    return subprocess.Popen(command)
+    try:
+        return subprocess.Popen(command)
+    except OSError as error:
+        how = {
+            errno.ENOEXEC: "A script must begin with #! and its interpreter, as #!/bin/sh.",
+            errno.ENOENT: "The interpreter behind its #! is missing.",
+        }
+        what = f"{command[0]} cannot be run."
+        raise UsageError(what, f"{error.strerror}.", how.get(error.errno or 0, "")) from error
 
 
 def _end(process: subprocess.Popen[bytes], grace: float) -> None:

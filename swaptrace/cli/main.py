@@ -151,6 +151,8 @@ def run() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that is not UTF-8
     try:
         app(prog_name="swaptrace")
+    except KeyboardInterrupt:  # before or after the command itself
+        os._exit(_SIGINT)
     except OSError as error:  # the help or the versions could not be written
         print(f"swaptrace: cannot write the result.\n  {_text(error)}", file=sys.stderr)
         os._exit(PermissionDenied.exit_code)  # without another try to write it

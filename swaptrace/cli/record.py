@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from swaptrace.cli.record_ways import DRY_RUN, IMPORT, RECORD, RECOVER, refuse_idle_options
 from swaptrace.model.errors import InputError, UsageError
 from swaptrace.model.files import check_output
-from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns
+from swaptrace.model.units import format_bytes, format_count, parse_bytes, parse_time_ns, printable
 
 if TYPE_CHECKING:
     from swaptrace.capture.backends import Content
@@ -119,12 +120,18 @@ def record(
         raise UsageError("files and a command at once.", "Files are imported, a command is recorded.", "Give one.")
     if command == []:
         raise UsageError("no command behind --.", "", "swaptrace record -o T.parquet -- CMD ...")
+    if dry_run and files:
+        raise UsageError("--dry-run and files.", "An import needs no rights.", "Leave --dry-run out.")
+    if recover is not None and (files or command is not None):
+        raise UsageError("--recover and something else to record.", "", "Leave out the files and the command.")
+    way = RECOVER if recover is not None else IMPORT if files else DRY_RUN if dry_run else RECORD
+    refuse_idle_options(ctx, way, tier, backend)
     contents = _content(hash_, salt, content)
     seconds = None if duration is None else parse_time_ns(duration) / 1e9
-    kib = None if buffer is None else max(1, parse_bytes(buffer) >> 10)
+    kib = None if buffer is None else parse_bytes(buffer) >> 10
+    if kib == 0:
+        raise UsageError(f"--buffer {buffer} holds no event.", "", "Give 1KiB or more; without it: up to 32MiB.")
     if dry_run:
-        if files:
-            raise UsageError("--dry-run and files.", "An import needs no rights.", "Leave --dry-run out.")
         from swaptrace.capture.dryrun import dry_run_lines
         from swaptrace.capture.workload import plan_job
 
@@ -137,8 +144,6 @@ def record(
     if output.is_file() and not force:
         raise UsageError(f"{output} exists.", "A trace is never changed.", "Choose another name, or add --force.")
     if recover is not None:
-        if files or command is not None:
-            raise UsageError("--recover and something else to record.", "", "Leave out the files and the command.")
         from swaptrace.capture.recover import recover as recover_directory
 
         with _progress("recover") as progress:
@@ -269,7 +274,7 @@ def _summary(output: Path, meta: TraceMeta) -> list[str]:
         lines[-1] += f" ({', '.join(f'{k} {v:,}' for k, v in meta.lost.items())}): record again with a larger --buffer"
     seen = [f"{c} {sight}" for c, sight in meta.capabilities.items() if sight != "absent"]
     lines.append(f"sees      {', '.join(seen) or 'nothing'}")
-    lines += [f"note      {note}" for note in meta.notes]
+    lines += [f"note      {printable(note)}" for note in meta.notes]
     if meta.interrupted:
         lines.append("note      interrupted: this is what was recorded until then")
     return [*lines, f"next      swaptrace info {shlex.quote(str(output))}"]

@@ -35,9 +35,19 @@ def check_output(path: Path) -> None:
         why = f"{folder} does not exist."
     elif not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} is not writable."
+    elif not _is_utf8(str(path)):
+        why = "Its name is not UTF-8, as that of a trace and of the files beside it must be."
     else:
         return
     raise PermissionDenied(f"cannot write {path}.", why, "Choose another place with -o.")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_atomically(path: Path, text: str) -> None:

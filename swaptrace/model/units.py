@@ -10,7 +10,7 @@ import re
 
 from swaptrace.model.errors import UsageError, closest
 
-__all__ = ["format_bytes", "format_count", "format_seconds", "parse_bytes", "parse_share", "parse_time_ns"]
+__all__ = ["format_bytes", "format_count", "format_seconds", "parse_bytes", "parse_share", "parse_time_ns", "printable"]
 
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SHORT = {"K": "KiB", "M": "MiB", "G": "GiB", "T": "TiB", "": "B"}
@@ -105,3 +105,12 @@ def format_seconds(nanoseconds: float) -> str:
         if abs(nanoseconds) >= _TIMES[unit]:
             return f"{significant(nanoseconds / _TIMES[unit])} {unit}"
     return f"{nanoseconds:.4g} ns"
+
+
+def printable(text: str) -> str:
+    r"""Return a text of foreign origin for a terminal: what would move its cursor or colour it is shown as an escape.
+
+    >>> print(printable("cat\n\x1b[31m"))
+    cat\n\x1b[31m
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

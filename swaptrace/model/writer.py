@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -142,12 +143,10 @@ class TraceWriter:
 
     def finish(self, meta: TraceMeta) -> TraceMeta:
         """Write what is pending and the header, rename the file into place, and return the completed header."""
-        from pydantic import TypeAdapter
-
         if self._pending:
             self._flush(whole_groups_only=False)
         whole = dataclasses.replace(meta, rows=self._rows, digest=self._digest.hexdigest())
-        self._parquet.add_key_value_metadata({META_KEY: TypeAdapter(TraceMeta).dump_json(whole)})
+        self._parquet.add_key_value_metadata({META_KEY: _header(whole)})
         with self._writing():
             self._parquet.close()
             os.replace(self._temporary, self.path)
@@ -186,3 +185,11 @@ def _primitive(values: NDArray[Any], kind: pa.DataType, present: NDArray[np.bool
         values = np.packbits(values, bitorder="little")
     valid = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
     return pa.Array.from_buffers(kind, rows, [valid, pa.py_buffer(values)])
+
+
+def _header(meta: TraceMeta) -> bytes:
+    """Return the header as JSON; a byte of a file's name that is no UTF-8 becomes a question mark."""
+    from pydantic import TypeAdapter
+
+    data = TypeAdapter(TraceMeta).dump_python(meta, mode="json")
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

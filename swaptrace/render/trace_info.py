@@ -10,7 +10,7 @@ from typing import Any
 from swaptrace.model.meta import Capability, Sidecar, SwapDevice
 from swaptrace.model.summary import QUANTILES, LogHistogram, Summary
 from swaptrace.model.trace import Trace
-from swaptrace.model.units import format_bytes, format_count, format_seconds
+from swaptrace.model.units import format_bytes, format_count, format_seconds, printable
 from swaptrace.render.document import json_text
 from swaptrace.render.numbers import number
 from swaptrace.render.spark import sparkline
@@ -59,7 +59,7 @@ def _head(trace: Trace, found: Summary) -> list[str]:
         ("state", "interrupted recording" if meta.interrupted else ""),
         *(("note", note) for note in meta.notes),
     ]
-    return [f"{key:<9} {text}" for key, text in rows if text]
+    return [f"{key:<9} {printable(text)}" for key, text in rows if text]
 
 
 def _rows(trace: Trace, sidecar: Sidecar) -> str:
@@ -155,7 +155,7 @@ def _top(title: str, counts: Counter[Any], limit: int) -> list[str]:
     if not counts or not limit:
         return []
     total = counts.total()
-    rows = [[str(key), number(n), f"{100 * n / total:.1f}%"] for key, n in counts.most_common(limit)]
+    rows = [[printable(str(key)), number(n), f"{100 * n / total:.1f}%"] for key, n in counts.most_common(limit)]
     rest = len(counts) - len(rows)
     lines = table(rows, ["", "", ""])[1:]
     return [title, *(f"  {line}" for line in lines), *([f"  and {rest} more"] if rest > 0 else [])]

@@ -96,6 +96,21 @@ def test_a_recording_cut_short_exits_with_130(calls: list[tuple[str, Any]], tmp_
         (["FILE", "-o", "OUT", "--device", "zram0"], 2),
         (["FILE", "-o", "OUT", "--vmstat", "FILE"], 3),
         (["-o", "OUT", "--duration", "soon"], 2),
+        (["-o", "OUT", "--buffer", "0"], 2),
+        (["FILE", "--recover", "FILE", "-o", "OUT"], 2),
+        # what would do nothing
+        (["-o", "OUT", "--map", "ts=time"], 2),
+        (["-o", "OUT", "--from", "csv", "--", "true"], 2),
+        (["-o", "OUT", "--device", "253,0", "--", "true"], 2),
+        (["-o", "OUT", "--errors", "stop", "--dry-run"], 2),
+        (["FILE", "-o", "OUT", "--duration", "3"], 2),
+        (["FILE", "-o", "OUT", "--tier", "bpf"], 2),
+        (["FILE", "-o", "OUT", "--owner"], 2),
+        (["FILE", "-o", "OUT", "--salt", "auto"], 2),
+        (["--recover", "FILE", "-o", "OUT", "--cgroup", "/"], 2),
+        (["--dry-run", "--content", "4"], 2),
+        (["-o", "OUT", "--tier", "tracepoint", "--content", "4"], 2),
+        (["-o", "OUT", "--backend", "perf", "--salt", "none"], 2),
     ],
 )
 def test_what_is_refused(calls: list[tuple[str, Any]], tmp_path: Path, words: list[str], code: int) -> None:
@@ -112,7 +127,7 @@ def test_force_overwrites(calls: list[tuple[str, Any]], tmp_path: Path) -> None:
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("output", [".", "fifo", "nowhere/t.parquet", "file/t.parquet"])
+@pytest.mark.parametrize("output", [".", "fifo", "nowhere/t.parquet", "file/t.parquet", os.fsdecode(b"\xff.parquet")])
 def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(
     calls: list[tuple[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:

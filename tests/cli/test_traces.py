@@ -123,6 +123,16 @@ def test_info_in_a_plain_locale_is_ascii(trace: Path) -> None:
     assert swaptrace("info", trace, PYTHONIOENCODING="ascii").stdout.isascii()
 
 
+def test_names_of_tasks_do_not_reach_the_terminal_raw(trace: Path) -> None:
+    table = pq.read_table(trace)
+    at = table.schema.get_field_index("comm")
+    names = pa.array(["a\n\x1b[31m"] * len(table)).dictionary_encode()
+    meta = pq.ParquetFile(trace).metadata.metadata[META_KEY]
+    pq.write_table(table.set_column(at, "comm", names).replace_schema_metadata({META_KEY: meta}), trace)
+    result = swaptrace("info", trace)
+    assert r"a\n\x1b[31m" in result.stdout, result.stderr
+
+
 def test_info_json_has_the_whole_header(trace: Path) -> None:
     value = json.loads(swaptrace("info", trace, "--json").stdout)
     assert value["meta"]["kernel"] == META.kernel

@@ -27,14 +27,31 @@ def sh(*words: str | Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def machine() -> None:
-    """Skip where the running kernel cannot be recorded, and say why."""
+def machine() -> Iterator[None]:
+    """Skip where the running kernel cannot be recorded, and say why; mount tracefs where nobody has."""
     if os.geteuid() != 0:
         pytest.skip("live: needs root")
-    if not (TRACEFS / "instances").is_dir() or not os.access(TRACEFS / "instances", os.W_OK):
-        pytest.skip("live: tracefs is not mounted writable at /sys/kernel/tracing")
     if Path("/proc/swaps").read_text().count("\n") > 1:
         pytest.skip("live: this machine swaps already; the counts would not be the workload's")
+    with _tracefs():
+        if not os.access(TRACEFS / "instances", os.W_OK):
+            pytest.skip(f"live: {TRACEFS} is not writable")
+        yield
+
+
+@contextmanager
+def _tracefs() -> Iterator[None]:
+    if (TRACEFS / "instances").is_dir():
+        yield
+        return
+    try:
+        sh("mount", "-t", "tracefs", "nodev", TRACEFS)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"live: tracefs cannot be mounted at {TRACEFS}: {error}")
+    try:
+        yield
+    finally:
+        sh("umount", TRACEFS)
 
 
 @pytest.fixture(autouse=True)

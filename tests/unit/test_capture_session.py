@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from swaptrace.capture import session, swapwatch
-from swaptrace.capture.backends import Backend, Plan, Result, choose
+from swaptrace.capture.backends import Backend, Content, Plan, Result, choose
 from swaptrace.capture.recover import recover
 from swaptrace.capture.scratch import abandoned
 from swaptrace.capture.session import record_live
@@ -108,6 +109,21 @@ def test_the_header_says_what_was_recorded(machine: Any, converted: Any, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_arguments_may_be_any_bytes(machine: Any, converted: Any, tmp_path: Path) -> None:
+    converted()
+    meta = record_live(tmp_path / "t.parquet", command=["true", os.fsdecode(b"\xff")], snapshot=False)
+    assert meta.command == "true '\\udcff'"
+
+
+def test_a_command_that_cannot_be_run_leaves_nothing(machine: Any, converted: Any, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("no interpreter\n")
+    script.chmod(0o755)
+    with pytest.raises(UsageError, match="cannot be run"):
+        record_live(tmp_path / "t.parquet", command=[str(script)], snapshot=False)
+    assert list(tmp_path.iterdir()) == [script]
+
+
 def test_a_failed_conversion_keeps_the_raw_recording_and_says_how(machine: Any, converted: Any, tmp_path: Path) -> None:
     converted(InputError("page 7 is damaged."))
     with pytest.raises(InputError, match="damaged") as caught:
@@ -161,6 +177,12 @@ def test_a_recorder_that_does_not_start_leaves_nothing(
     with pytest.raises(CapabilityError) as caught:
         record_live(tmp_path / "t.parquet", command=["true"], snapshot=False)
     assert caught.value.next_step == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contents_are_refused_where_the_bpf_tier_is_not_possible(machine: Any, tmp_path: Path) -> None:
+    with pytest.raises(CapabilityError, match="BPF tier"):
+        record_live(tmp_path / "t.parquet", duration=0, content=Content(sample=4))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,6 +26,14 @@ def test_blanks_of_a_path_are_octal_in_the_file() -> None:
     assert parse_swaps(text) == [("/my swap\\file", "file", 256, 5)]
 
 
+def test_a_path_may_be_any_bytes(tmp_path: Path) -> None:
+    swaps_file = tmp_path / "swaps"
+    swaps_file.write_bytes(HEADER.encode() + b"/swap\xff                     file\t1020\t\t8\t\t5\n")
+    ((area,), (note,)) = read_swaps(swaps_file)
+    assert area.path == "/swap\\xff"
+    assert "not recorded" in note
+
+
 def test_no_area() -> None:
     assert parse_swaps(HEADER) == []
 

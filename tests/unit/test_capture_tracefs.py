@@ -53,13 +53,24 @@ def test_a_missing_right_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_names_come_from_the_kernels_cache_and_from_proc(tmp_path: Path) -> None:
-    (tmp_path / "saved_cmdlines").write_text("12 kworker/0:1-mm\n99999999 a b\n")
+    odd = b"99999997 any\xffbyte\r\n99999998 a\nline\n"
+    (tmp_path / "saved_cmdlines").write_bytes(b"12 kworker/0:1-mm\n" + odd + b"99999999 a b\n")
     (tmp_path / "saved_tgids").write_text("99999999 33\n")
     names = TaskNames()
     names.add_saved(tmp_path)
     names.scan()
     names.save(tmp_path)
     comms = (tmp_path / "saved_cmdlines").read_text().splitlines()
-    assert "99999999 a b" in comms
+    assert {"99999997 any\ufffdbyte", "99999998 a", "99999999 a b"} <= set(comms)
     assert f"{os.getpid()} {Path('/proc/self/comm').read_text().strip()}" in comms
     assert f"{os.getpid()} {os.getpid()}" in (tmp_path / "saved_tgids").read_text().splitlines()
+
+
+def test_a_name_from_proc_stays_one_line(tmp_path: Path) -> None:
+    task = tmp_path / "proc" / "7" / "task" / "8"
+    task.mkdir(parents=True)
+    (task / "comm").write_bytes(b"two\nlines\xc3\n")
+    names = TaskNames()
+    names.scan(tmp_path / "proc")
+    names.save(tmp_path)
+    assert (tmp_path / "saved_cmdlines").read_text() == "8 two?lines\ufffd\n"

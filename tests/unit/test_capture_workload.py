@@ -75,6 +75,18 @@ def test_an_unknown_command_is_found_before_anything_is_recorded() -> None:
         plan_job(["no-such-program"], None, None)
 
 
+@pytest.mark.parametrize(
+    ("first_line", "hint"), [("echo no interpreter is named", "must begin with #!"), ("#!/no/such/shell", "is missing")]
+)
+def test_a_command_that_the_kernel_cannot_run_is_explained(tmp_path: Path, first_line: str, hint: str) -> None:
+    script = tmp_path / "script"
+    script.write_text(f"{first_line}\n")
+    script.chmod(0o755)
+    with StopSignals() as stop, pytest.raises(UsageError, match="cannot be run") as caught:
+        run(plan_job([str(script)], None, None), stop, nothing)
+    assert hint in caught.value.next_step
+
+
 def test_the_command_enters_its_cgroup(tmp_path: Path) -> None:
     (tmp_path / "cgroup.procs").write_text("")
     with StopSignals() as stop:

@@ -75,6 +75,13 @@ def test_round_trip(tmp_path: Path) -> None:
     assert comms == [[*words, None][c] for c in columns["comm"]]
 
 
+def test_names_in_the_header_may_be_no_utf8(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "t.parquet") as writer:
+        writer.write(*random_rows(3))
+        writer.finish(TraceMeta(sources=("perf\udcff.data", "déjà")))
+    assert Trace(tmp_path / "t.parquet").meta.sources == ("perf?.data", "déjà")
+
+
 def test_the_digest_does_not_depend_on_batches(tmp_path: Path) -> None:
     digests = {write(tmp_path / "t.parquet", cuts).digest for cuts in ([], [1], [10, 20, 999], [500])}
     assert len(digests) == 1

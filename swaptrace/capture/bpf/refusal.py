@@ -16,7 +16,7 @@ __all__ = ["Feature", "features", "problem", "refusal"]
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _SMALL_RING = 1 << 16
-_STEP = "It works without: swaptrace record --tier tracepoint"
+_STEP = "Without BPF: swaptrace record --tier tracepoint"
 _MEANING = {
     errno.EPERM: "the kernel's policy forbids it (no CAP_BPF and CAP_PERFMON, or lockdown)",
     errno.EACCES: "the kernel's policy forbids it, or its verifier rejects a program",
@@ -44,8 +44,10 @@ def refusal(error: OSError) -> SwaptraceError:
     name = errno.errorcode.get(number, str(number))
     where = f" ({error.filename})" if error.filename else ""
     why = f"{name}: {_MEANING.get(number, os.strerror(number))}{where}."
-    kind = PermissionDenied if number in (errno.EPERM, errno.EACCES) else CapabilityError
-    return kind("the kernel refuses the BPF programs.", why, _STEP)
+    what = "the kernel refuses the BPF programs."
+    if number in (errno.EPERM, errno.EACCES):
+        return PermissionDenied(what, why, _STEP if os.geteuid() == 0 else f"Run it with sudo. {_STEP}")
+    return CapabilityError(what, why, _STEP)
 
 
 def problem() -> SwaptraceError | None:

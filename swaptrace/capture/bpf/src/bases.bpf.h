@@ -11,8 +11,8 @@
 extern const void page_offset_base __ksym __weak;
 extern const void vmemmap_base __ksym __weak;
 
-u64 magic[MAGIC_WORDS], magic_pfn, first_candidate; /* in */
-u64 found_page_offset, lru_folio, lru_pfn, page_struct_bytes; /* out */
+u64 magic[MAGIC_WORDS], magic_pfn, first_candidate, own_index, own_pages; /* in */
+u64 found_page_offset, own_tgid, lru_folio, lru_index, page_struct_bytes; /* out */
 u64 symbol_page_offset, symbol_vmemmap, zswap_knows_type;
 
 SEC("raw_tp/sys_enter") /* never attached: BPF_PROG_TEST_RUN */
@@ -22,6 +22,7 @@ int read_symbols(void *context)
 		bpf_probe_read_kernel(&symbol_page_offset, sizeof(u64), &page_offset_base);
 	if (&vmemmap_base)
 		bpf_probe_read_kernel(&symbol_vmemmap, sizeof(u64), &vmemmap_base);
+	own_tgid = bpf_get_current_pid_tgid() >> 32; /* the kernel's number, whatever the PID namespace of the loader */
 	page_struct_bytes = bpf_core_type_size(struct page);
 	zswap_knows_type = bpf_core_field_exists(struct zswap_entry, swpentry) || !bpf_core_type_exists(struct zswap_entry);
 	return 0;
@@ -46,19 +47,18 @@ int find_page_offset(void *context)
 	return 0;
 }
 
-struct lru_insertion { /* events/pagemap/mm_lru_insertion/format */
-	u64 common;
-	u64 folio;
-	u64 pfn;
-};
-
-/* A folio and its frame at once: vmemmap is the difference. */
-SEC("tp/pagemap/mm_lru_insertion")
-int learn_folio(struct lru_insertion *event)
+/*
+ * A folio of the loader's that reaches the LRU, and which of its pages that is: an anonymous folio has its virtual page
+ * number for index. pagemap tells the loader its frame, and vmemmap is the difference.
+ */
+SEC("raw_tp/mm_lru_insertion")
+int BPF_PROG(learn_folio, void *folio)
 {
-	if (!lru_folio) {
-		lru_pfn = event->pfn;
-		lru_folio = event->folio;
-	}
+	u64 index = folio_index(folio);
+
+	if (lru_folio || bpf_get_current_pid_tgid() >> 32 != own_tgid || index - own_index >= own_pages)
+		return 0;
+	lru_index = index;
+	lru_folio = (u64)folio;
 	return 0;
 }
