@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown, readable
+from swaptrace.kernels.tables import Ints, Ints8, Ints32, grown, readable
 from swaptrace.model.ops import Ops
 
 __all__ = ["LoopEntries", "VectorEntries", "new_entries"]

@@ -61,7 +61,7 @@ class DescriptorLayout(Layout):
     direct = False
     version: ClassVar[Version]
     shape: ClassVar[MoveCosts]  # of an entry whose descriptor is read and written
-    asked: ClassVar[MoveCosts | None] = None  # of one that the allocator's scan asks; None: the reverse map knows
+    asked: ClassVar[MoveCosts]  # of one that the allocator's scan asks, if it does
 
     def __init__(self, cluster_bytes: int, mru: bool = False) -> None:
         self._cluster_bytes = cluster_bytes
@@ -102,7 +102,7 @@ class DescriptorLayout(Layout):
             own.append((self._cache.hits(ops), 1))
         self._charge(classes_of(ops, own), placement is not None)
         charge_moves(ledger, ops, space, self.shape)
-        if self.asked is not None:
+        if self.scan_asks_owners:
             charge_scan(ledger, ops, space, self.asked)
         elif placement is not None:
             charge_table_scan(ledger, placement.scan)

@@ -51,6 +51,21 @@ __all__ = ["VswapV3", "VswapV5"]
 _IN_LINE = 64 - (HEADER - 512 // 8)  # bytes of the bitmap in the first line of the header
 
 
+def _lookups(free: int) -> tuple[tuple[str, str, str], ...]:
+    return (
+        (
+            "swap_out",
+            "10 V; held in RAM 13 V; to the device 15 V + 2 P; an object that is not new 2 V less, device again 10 V",
+            "d + 1 or 2 + descriptor 1 or 2, +2 if a slot is taken",
+        ),
+        ("swap_in", "12 V; buffer, pool 13 V; device 14 V + 1 P", "d + 1 or 2 + descriptor, +2 device"),
+        ("swap-cache hit", "6 V", "d + 1 or 2 + descriptor"),
+        ("free", f"{free} V; + 1 V + 1 P if a slot is given back", "d + 1 or 2 + descriptor, +2 P"),
+        ("allocator's scan", "1 P + 1 V for each slot in use passed over", "1 per 8 slots, + entries' distinct lines"),
+        ("writeback, gc", "1 V per distinct virtual cluster and segment", "see moves"),
+    )
+
+
 class VswapV5(DescriptorLayout):
     """Virtual swap space v5."""
 
@@ -71,18 +86,7 @@ class VswapV5(DescriptorLayout):
         ("reverse map", "8 B per slot of a used physical cluster"),
         ("physical device", "2 bits per slot, static"),
     )
-    lookups = (
-        (
-            "swap_out",
-            "10 V; held in RAM 13 V; to the device 15 V + 2 P; 2 V fewer if not new, 5 V + 2 P fewer to its own slot",
-            "d + 1 or 2 + descriptor 1 or 2, +2 if a slot is taken",
-        ),
-        ("swap_in", "12 V; buffer, pool 13 V; device 14 V + 1 P", "d + 1 or 2 + descriptor, +2 device"),
-        ("swap-cache hit", "6 V", "d + 1 or 2 + descriptor"),
-        ("free", "4 V; + 1 V + 1 P if a slot is given back", "d + 1 or 2 + descriptor, +2 P"),
-        ("allocator's scan", "1 P + 1 V for each slot in use passed over", "1 per 8 slots, + entries' distinct lines"),
-        ("writeback, gc", "1 V per distinct virtual cluster and segment", "see moves"),
-    )
+    lookups = _lookups(free=4)
     assumptions = (
         "swap_count is 1: one page table entry per object.",
         "Each free is a run of its own, or of one folio: traces carry no batch id.",
@@ -105,9 +109,6 @@ class VswapV3(VswapV5):
 
     name = "vswap-v3"
     summary = "virtual entries with 24-byte descriptors inside the cluster, freed one by one (v3)"
-    lookups = tuple(
-        ("free", "5 V; + 1 V + 1 P if a slot is given back", row[2]) if row[0] == "free" else row
-        for row in VswapV5.lookups
-    )
+    lookups = _lookups(free=5)
     references = ("20260208215839.87595-1-nphamcs@gmail.com", "20260208215839.87595-15-nphamcs@gmail.com")
     version = replace(VswapV5.version, free=5, pte=3, frees_on=5)

@@ -127,7 +127,7 @@ METRICS: tuple[Metric, ...] = (
             "indirection.lookups.gc": "table walks of moving pages on the device",
             "indirection.lookups.scan": "table walks of the slot allocator for slots in use that it passes over",
             "indirection.cachelines": "distinct dependent cache lines touched by those walks, per event summed",
-            "indirection.cachelines.scan": "those of slots in use that the slot allocator passes over",
+            "indirection.cachelines.scan": "those that the slot allocator reads to pass over slots in use",
             "indirection.cachelines_per_event": "indirection.cachelines / (writeouts + reads + frees)",
         },
     ),

@@ -103,8 +103,8 @@ class Placement:
     """What each op did to physical slots: ``slots`` in use (change), ``clusters`` in use (change), and whether it
     took or gave back a slot. ``cluster_slots`` is how many slots one physical cluster of the stage has, ``buffered``
     the change of pages that wait in RAM for a slot (None: the stage has no buffer). ``moves`` says that the writes of
-    the batch are pages that moved from slot to slot, one by one. ``scan`` is what the allocations passed over (None: the
-    stage takes whole segments, or the layout's own entries are the slots).
+    the batch are pages that moved from slot to slot, one by one. ``scan`` is what the allocations passed over (None:
+    the stage takes whole segments).
     """
 
     slots: NDArray[np.integer[Any]]

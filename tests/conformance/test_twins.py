@@ -20,6 +20,8 @@ SPECS = [
     *(name for name in NAMED if name != "as-recorded"),
     "swap-table:phase=p4rfc",
     "vswap-v6:mru=0,bytes=real",
+    f"vswap-v5:bytes=real+dedup+{SMALL_FLASH}",
+    f"vswap-v3+zswap:pool=128KiB+{SMALL_FLASH}",
     "swap-table:prefer=free",
     "direct:bytes=published,prefer=free",
     f"direct+dedup+{SMALL_FLASH}",
@@ -41,6 +43,7 @@ SPECS = [
     f"vswap-v6+dedup+{SMALL_FLASH},discard=off+ftl:erase=32KiB",
     "swap-table+dedup+tiers:sizes=20%/25%/60%",
     "vswap-v6+tiers:sizes=10%/90%,memcg=1@2/2@12",
+    "vswap-v6+tiers:sizes=10%/90%,demote=5us",
     "vswap-table+tiers:sizes=15%/20%/70%,demote=5us,prefer=free,memcg=1@1/2@23",
     "vswap-v6+dedup+tiers:sizes=20%/80%,demote=2us",
     f"swap-table+{SMALL_FLASH}",
@@ -81,6 +84,45 @@ def assert_twin(trace: MemoryTrace, spec: str, cuts: list[int], free_inference: 
 def test_policy_equals_its_twin(engine: Engine, spec: str, seed: int, cuts: list[int], early: bool) -> None:
     with using_engine(engine):
         assert_twin(random_trace(seed, 2500), spec, cuts, "earliest" if early else "latest")
+
+
+CROWDED = (
+    "direct",
+    "swap-table",
+    "swap-table:phase=p1",
+    "vswap-v3",
+    "vswap-v5+dedup",
+    "vswap-v5+tiers:sizes=40%/80%,demote=5us",
+    "vswap-v6",
+    "stacked:upper=vswap-table+slots",
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("spec", CROWDED)
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 1200), max_size=6))
+def test_the_scan_of_a_crowded_device_equals_its_twin(engine: Engine, spec: str, seed: int, cuts: list[int]) -> None:
+    trace = random_trace(seed, 1200, slots=560, live=520)
+    with using_engine(engine):
+        assert_twin(trace, spec, cuts)
+
+
+def test_of_a_crowded_device_each_layout_reads_what_its_design_makes_it_read() -> None:
+    trace = random_trace(1, 2500, slots=800, live=700).cut([])
+    names = ("vswap-v3", "vswap-v5", "vswap-v6", "vswap-table")
+    reports = replay(trace, [resolve(name) for name in names])
+
+    def values(name: str) -> list[float]:
+        return [report.value(name) or 0 for report in reports]
+
+    v3, v5, *others = values("indirection.lookups.scan")
+    assert v3 == v5 > 0
+    assert others == [0, 0]  # a bit of the reverse map
+    v3, v5, v6, table = values("indirection.cachelines.scan")
+    assert v3 == v5 > v6 == table > 0
+    v3, v5, *_ = values("indirection.lookups")
+    assert v3 - v5 == values("trace.frees")[0]  # each on its own: one more question
 
 
 @pytest.mark.parametrize("engine", ENGINES)

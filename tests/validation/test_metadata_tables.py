@@ -25,8 +25,14 @@ MIB = 2**20
 # policy, whether the data reaches the device, device slots, MiB at 0, 25, 50, 75, 100 %
 TABLES = {
     "H2 old design, disk": ("direct:bytes=published", True, SLOTS, (25.00, 41.00, 57.00, 73.00, 89.00)),
-    "H1 vswap, zswap or zero": ("vswap-v6", False, 0, (0.00, 48.25, 96.50, 144.75, 193.00)),
-    "H2 vswap, disk": ("vswap-v6", True, SLOTS, (2.00, 66.25, 130.50, 194.75, 259.00)),
+    **{
+        f"H1 vswap {version}, zswap or zero": (f"vswap-{version}", False, 0, (0.00, 48.25, 96.50, 144.75, 193.00))
+        for version in ("v3", "v5", "v6")
+    },
+    **{
+        f"H2 vswap {version}, disk": (f"vswap-{version}", True, SLOTS, (2.00, 66.25, 130.50, 194.75, 259.00))
+        for version in ("v3", "v5", "v6")
+    },
     "H3 swap table p1": ("swap-table:phase=p1", True, SLOTS, (25.50, 41.50, 57.50, 73.50, 89.50)),
     "H3 swap table p2": ("swap-table:phase=p2", True, SLOTS, (25.50, 41.50, 57.50, 73.50, 89.50)),
     "H3 swap table p3": ("swap-table:phase=p3", True, SLOTS, (17.50, 33.50, 49.50, 65.50, 81.50)),
@@ -93,7 +99,7 @@ def test_what_the_mails_say_in_words() -> None:
     """The vswap covers: 170 MB more in the worst case, on a disk, 0.5 % of 32 GiB. Kairui Song: 3 to 4 times p3 and
     p4; about 320 and 256 MB on a device of 128 GiB, where vswap takes 1 GB; p3 saves 256 MB for 1 TiB of swap. The
     cover of p4: 0.09375 bytes per slot, static."""
-    vswap, p2, p3 = full("H2 vswap, disk"), full("H3 swap table p2"), full("H3 swap table p3")
+    vswap, p2, p3 = full("H2 vswap v6, disk"), full("H3 swap table p2"), full("H3 swap table p3")
     assert vswap - full("H2 old design, disk") == pytest.approx(170, abs=0.01)
     assert (vswap - full("H2 old design, disk")) / 32768 == pytest.approx(0.005, abs=0.0005)
     assert 3 < vswap / p3 < vswap / full("H3 swap table p4, RFC") < 4.1
@@ -104,7 +110,13 @@ def test_what_the_mails_say_in_words() -> None:
 
 @pytest.mark.parametrize(
     ("policy", "bytes"),
-    [("vswap-v6", 24.125), ("vswap-v6:bytes=real", 24.52), ("vswap-table", 18.17), ("stacked", 24.125)],
+    [
+        ("vswap-v5:bytes=real", 32.02),
+        ("vswap-v6", 24.125),
+        ("vswap-v6:bytes=real", 24.52),
+        ("vswap-table", 18.17),
+        ("stacked", 24.125),
+    ],
 )
 def test_bytes_per_slot_without_the_device(policy: str, bytes: float) -> None:
     empty, *_, all_used = filled(policy, False, SLOTS)

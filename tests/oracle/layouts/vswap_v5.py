@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.oracle.books import Books, SlowOp
-from tests.oracle.layouts.base import SlowVirtual, table_lines
+from tests.oracle.layouts.base import SlowVirtual
 
 HEADER = 104  # bytes of the cluster object before its descriptors
 

@@ -20,6 +20,7 @@ class SlowSlots(SlowStage):
         self.clusters = SlowPhysicalClusters(world.device_pages, 8, 512, prefer == "free")
         self.units: dict[Hashable, int] = {}
         self.slot: dict[Hashable, int] = {}
+        self.block_in: dict[int, Hashable] = {}
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
         slot = entry = self.layout.entry(op)
@@ -36,8 +37,9 @@ class SlowSlots(SlowStage):
                     books.stream.append(~gone)
             if op.store and not op.inplace:
                 at, change = self.clusters.step(False, self._unit(op.block), op.cpu)
-                op.scans.append((at, [(s, b) for s in sum(self.clusters.passed, []) for b in self._in(s)]))
+                op.scans.append((at, [(s, self.block_in[s]) for run in self.clusters.passed for s in run]))
                 self.slot[op.block] = at
+                self.block_in[at] = op.block
                 books.now["clusters"] += change
                 op.took = True
             slot = self.slot.get(op.block, -1)
@@ -49,9 +51,6 @@ class SlowSlots(SlowStage):
             books.read.append(slot)
         op.backing = op.backing or "DISK"
         return [op]
-
-    def _in(self, slot: int) -> list[Hashable]:
-        return [block for block, at in self.slot.items() if at == slot]
 
     def _unit(self, block: Hashable) -> int:
         return self.units.setdefault(block, len(self.units))

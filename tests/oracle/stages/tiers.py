@@ -22,6 +22,7 @@ class SlowTiers(SlowStage):
         self.masks = {} if memcg == "all" else {int(p.split("@")[0]): p.split("@")[1] for p in memcg.split("/")}
         self.age = None if demote == "off" else parse_time_ns(demote)
         self.where: dict[Hashable, tuple[int, int]] = {}  # block -> tier, slot
+        self.block_in: dict[tuple[int, int], Hashable] = {}
         self.touched: dict[Hashable, tuple[int, int]] = {}  # block -> time, order
         self.given_up: set[Hashable] = set()
         self.allowed: dict[Hashable, list[int]] = {}
@@ -94,8 +95,8 @@ class SlowTiers(SlowStage):
         self._used(change, books)
         if not self.at_entry:
             passed = [s for run in self.clusters[tier].passed for s in run]
-            owner = {s: b for b, (t, s) in self.where.items() if t == tier}
-            op.scans.append((slot, [(s, owner[s]) for s in passed]))
+            op.scans.append((slot, [(s, self.block_in[tier, s]) for s in passed]))
+            self.block_in[tier, slot] = block
         self.where[block] = tier, slot
 
     def _give(self, block: Hashable, op: SlowOp, books: Books) -> tuple[int, int]:
