@@ -214,6 +214,8 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
                 "There is no single device below it that could map its slots once more.",
                 "Take the upper layout itself, for example vswap-v6.",
             )
+    if policy.layout.kind.mixed:
+        _refuse_under_mixed(policy, spec)
     if {"zswap", "dedup"} <= set(names):
         raise UsageError(
             f"{spec}: dedup and zswap at once are not modelled.",
@@ -228,3 +230,20 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
             f"{policy.layout.kind.name} writes each page to the slot of its swap entry.",
             "Leave it out, or choose a virtual layout.",
         )
+
+
+def _refuse_under_mixed(policy: Policy, spec: str) -> None:
+    name = policy.layout.kind.name
+    for part in policy.path:
+        if part.kind.name == "dedup":
+            raise UsageError(
+                f"{spec}: dedup cannot act under {name}.",
+                "A swap entry that is a slot of the device cannot point to a content that another slot holds.",
+                "Take a layout whose entries are all virtual, for example vswap-table+dedup.",
+            )
+        if part.kind.role is Role.PLACEMENT and not part.kind.under_mixed:
+            raise UsageError(
+                f"{spec}: {part.kind.name} cannot act under {name}.",
+                "It hands out places at writeout only, and a swap entry that is a slot needs one when it begins.",
+                "Take slots or tiers, or a layout whose entries are all virtual.",
+            )

@@ -63,6 +63,12 @@ class Flash(Stage):
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
+        if not layout.direct and not layout.reverse_map:
+            raise UsageError(
+                f"flash cannot act under this {layout.name}.",
+                "It has no reverse map, by which a page that is moved finds its entry.",
+                "Choose another redirect=, or leave flash out.",
+            )
         segments = (self._size or space.slots) // self._segment
         if segments <= self._reserve:
             raise UsageError(

@@ -33,6 +33,8 @@ class SlowOp:
     took: bool = False
     gave: bool = False
     device_walk: bool = False
+    mapped: bool = False  # its swap entry is a slot, under a layout that has virtual entries, too
+    pool: frozenset[int] = frozenset()  # who is in a compressed pool after it
 
     @property
     def out(self) -> bool:
@@ -69,6 +71,6 @@ class Books:
     def end(self) -> None:
         self.now["all_meta"] = self.now["meta"] + self.now["stage_meta"]
         if self.now["all_meta"] > self.peak["all_meta"]:
-            self.at_meta_peak = self.now["virtual"]
+            self.at_meta_peak = self.now["entries" if "entries" in self.now else "virtual"]
         for gauge, level in self.now.items():
             self.peak[gauge] = max(self.peak[gauge], level)

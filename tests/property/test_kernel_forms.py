@@ -17,7 +17,7 @@ from swaptrace.kernels.lives_loop import LoopLives
 from swaptrace.kernels.lives_state import LivesState
 from swaptrace.kernels.lives_vector import VectorLives
 from swaptrace.kernels.loop import Engine, using_engine
-from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges
+from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
 from swaptrace.model.ops import NOTHING, Op, Ops
 from swaptrace.replay.objects import Objects
 from tests.engines import ENGINES
@@ -89,9 +89,10 @@ def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Op
             taken = form.feed(ops)
             ops.store = ops.store & ~taken.hit
             ops.block, ops.drop, ops.inplace, ops.stored_at = taken.block, taken.drop, taken.inplace, taken.stored_at
-            giving, mover, cpu = exchanges(ops)
+            who = turns(ops)
+            giving, mover, cpu = exchanges(ops, who)
             slots = np.arange(slot, slot + len(giving))
-            where, change = places.feed(ops, slots, np.where(giving, 1, 3).astype(np.int8))
+            where, change = places.feed(ops, who, slots, np.where(giving, 1, 3).astype(np.int8))
             slot += len(giving)
             seen.append((giving.tolist(), cpu.tolist(), change.tolist()))
             seen.append(ops.drop[ops.drop != NOTHING].tolist() == mover[giving].tolist())

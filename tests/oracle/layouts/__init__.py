@@ -6,6 +6,7 @@ from tests.oracle.layouts.base import SlowLayout
 from tests.oracle.layouts.direct import SlowDirect
 from tests.oracle.layouts.stacked import SlowStacked
 from tests.oracle.layouts.swap_table import SlowSwapTable
+from tests.oracle.layouts.vswap_module import SlowVswapModule
 from tests.oracle.layouts.vswap_table import SlowVswapTable
 from tests.oracle.layouts.vswap_v6 import SlowVswapV6
 
@@ -16,5 +17,6 @@ LAYOUTS: dict[str, type[SlowLayout]] = {
     "swap-table": SlowSwapTable,
     "vswap-v6": SlowVswapV6,
     "vswap-table": SlowVswapTable,
+    "vswap-module": SlowVswapModule,
     "stacked": SlowStacked,
 }
