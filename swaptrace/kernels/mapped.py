@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.kernels.tables import Bools, Ints, Ints8
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
 
 __all__ = ["MappedClusters", "per_op"]
 
@@ -28,7 +28,7 @@ class MappedClusters:
             maps: bool[n], slots handed out as swap entries.
         """
         change = np.zeros(len(cluster), np.int8)
-        if not (maps.any() or self._mapped.any()):
+        if len(cluster) == 0 or not (maps.any() or self._mapped.any()):
             return change
         # cluster by cluster, cut where one became empty: in each part the first that maps counts, and the end of it
         order = np.argsort(cluster, kind="stable")
@@ -52,7 +52,7 @@ class MappedClusters:
         return change
 
 
-def per_op(at: Ints, change: Ints8, ops: int) -> Ints8:
+def per_op(at: Ints | Ints32, change: Ints8, ops: int) -> Ints8:
     """Return int8[ops], the sum of the changes of each op; ``at`` is whose each change is."""
     total = np.zeros(ops, np.int8)
     some = np.flatnonzero(change)

@@ -1,11 +1,11 @@
 """Which swap entries go past a virtual swap space: those of chosen cgroups, and a share of all others.
 
-Rule. It is decided once for each allocation, a folio or a page of its own, when its objects begin, and holds until their
-end. A page that begins an object continues the folio of the page that began one directly before it, if that was on the
-same CPU and at a smaller place in its folio; otherwise it begins an allocation. An allocation whose memory cgroup (that
-of its first page's writeout) is in ``bypass=`` goes past. Of the others the k-th, from 1, goes through the virtual space
-if floor(k * share) > floor((k - 1) * share), and past it otherwise: after n of them floor(n * share) went through. The
-share is a whole number of millionths.
+Rule. It is decided once for each allocation, a folio or a page of its own, when its objects begin, and holds until
+their end. A page that begins an object continues the folio of the page that began one directly before it, if that was
+on the same CPU and at a smaller place in its folio; otherwise it begins an allocation. An allocation whose memory
+cgroup (that of its first page's writeout) is in ``bypass=`` goes past. Of the others the k-th, from 1, goes through
+the virtual space if floor(k * share) > floor((k - 1) * share), and past it otherwise: after n of them floor(n *
+share) went through. The share is a whole number of millionths.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ class LookupCache:
         self._latest = np.full(1 << 16, -1, np.int64)  # by CPU: key of the cached cluster
 
     def hits(self, ops: Ops) -> NDArray[np.bool_]:
-        """Return for each op whether its CPU's cache holds its cluster. Later pages of a folio do not ask, nor do entries
-        that are mapped directly."""
+        """Return for each op whether its CPU's cache holds its cluster.
+
+        Later pages of a folio do not ask, nor do entries that are mapped directly.
+        """
         assert ops.entry is not None
         asks = np.flatnonzero(ops.sub == 0) if ops.sub.any() else None
         if ops.mapped is not None:

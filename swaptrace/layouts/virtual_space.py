@@ -34,14 +34,15 @@ class VirtualSpace:
     def enter(self, ops: Ops) -> None:
         """Set ``ops.entry``: the entry of each op's object, -1 where it is mapped directly."""
         ends = indices(ops.lives != 0)
-        at = ends if ops.mapped is None else ends[~ops.mapped[ends]]
+        virtual = None if ops.mapped is None else ~ops.mapped[ends]
+        at = ends if virtual is None else ends[virtual]
         before = self._clusters.allocated
         key, position, change = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
         key <<= ENTRY_BITS
         key |= position
-        if at is not ends:
+        if virtual is not None:
             entry = np.full(len(ends), -1, np.int64)
-            entry[~ops.mapped[ends]] = key
+            entry[virtual] = key
             key = entry
         ops.entry = self._entries.feed(ops, ends, key)
         self.change = np.zeros(len(ops), np.int8)

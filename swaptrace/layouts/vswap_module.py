@@ -1,26 +1,27 @@
 """The virtual swap space as a module, enabled by swapon next to ordinary devices: some entries go past it.
 
-Rule. Which entries go past the virtual space: :mod:`swaptrace.layouts.bypass`. An entry that goes through it is virtual,
-and everything is as in :mod:`swaptrace.layouts.vswap_table`, of whose parameters this layout has all. An entry that goes
-past it is *mapped directly*: it is a slot of the device, taken when the object begins, before its content is known, and
-kept until its end. It costs the walks and lines of :mod:`swaptrace.layouts.swap_table`, of phase p4 (with redirect=16 and
-24, which come from the series that had the id in the shadow, of phase p4rfc), the zswap xarray included; it has no
-virtual entry and no reverse map. Its slot is idle while the latest content of its page is not there: zero, same-filled,
-in a compressed pool, or loaded from there, in the swap cache.
+Rule. Which entries go past the virtual space: :mod:`swaptrace.layouts.bypass`. An entry that goes through it is
+virtual, and everything is as in :mod:`swaptrace.layouts.vswap_table`, of whose parameters this layout has all. An
+entry that goes past it is *mapped directly*: it is a slot of the device, taken when the object begins, before its
+content is known, and kept until its end. It costs the walks and lines of :mod:`swaptrace.layouts.swap_table`, of
+phase p4 (with redirect=16 and 24, which come from the series that had the id in the shadow, of phase p4rfc), the
+zswap xarray included; it has no virtual entry and no reverse map. Its slot is idle while the latest content of its
+page is not there: zero, same-filled, in a compressed pool, or loaded from there, in the swap cache.
 
 There is one device with one allocator for both kinds of slots, so they share physical clusters. A physical cluster has
 the tables of :mod:`swaptrace.layouts.redirect`: its swap table holds the entries of slots that are mapped directly and
 the reverse map of the others; a deferred memcg table is made for the first of the former.
 
-If nothing goes past, all figures are those of ``vswap-table``; if everything does, walks, lines, slots and metadata are
-those of ``swap-table``. ``slots.virtual_peak`` counts virtual entries only. swapoff of the virtual space walks the page
-tables and leaves the directly mapped entries alone; swapoff of the device walks them for the directly mapped entries, and
-finds the owners of all other slots by the reverse map.
+If nothing goes past, all figures are those of ``vswap-table``; if everything does, walks, lines, slots and metadata
+are those of ``swap-table``. ``slots.virtual_peak`` counts virtual entries only. swapoff of the virtual space walks
+the page tables and leaves the directly mapped entries alone; swapoff of the device walks them for the directly mapped
+entries, and finds the owners of all other slots by the reverse map.
 
-Sources: YoungJun Park, linux-mm 2026-03-25, lkml.iu.edu/2603.3/04457 (a swap module, enabled by swapon: vswap and regular
-swap, vswap only, ...); Kairui Song, CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com (agrees; optional,
-by cgroup or at run time; swapoff of the virtual space); 20260220-swap-table-p4-v1-0-104795d19815@tencent.com (dynamic
-ghost swapfile: plain swap has no overhead); docs/kernel-facts.md.
+Sources: YoungJun Park, linux-mm 2026-03-25, lkml.iu.edu/2603.3/04457 (a swap module, enabled by swapon: vswap and
+regular swap, vswap only, ...); Kairui Song, CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com
+(agrees; optional, by cgroup or at run time; swapoff of the virtual space);
+20260220-swap-table-p4-v1-0-104795d19815@tencent.com (dynamic ghost swapfile: plain swap has no overhead);
+docs/kernel-facts.md.
 """
 
 from __future__ import annotations
@@ -64,7 +65,6 @@ class VswapModule(VswapTable):
 
     name = "vswap-module"
     summary = "virtual entries for some, slots of the device as entries for the rest (Swap Table Edition as a module)"
-    mixed = True
     params = (
         Param("share", "50%", "share of allocations that go through the virtual space", _millionths, "share"),
         Param("bypass", "none", "memory cgroups whose entries go past it, by id: 7/9", _ids, "ids"),
@@ -88,34 +88,35 @@ class VswapModule(VswapTable):
         "20260517-swap-table-p4-v5-0-88ae43e064c7@tencent.com",
     )
 
-    def __init__(self, share: int, bypass: frozenset[int], redirect: Redirect, memcg: bool, mru: bool) -> None:
-        super().__init__(redirect, memcg, mru)
+    def __init__(self, share: int, bypass: frozenset[int], redirect: Redirect, memcg_table: bool, mru: bool) -> None:
+        super().__init__(redirect, memcg_table, mru)
         if share == 0 and bypass:
             raise UsageError(
                 "vswap-module: bypass= cannot act.",
                 "With share=0% every entry goes past the virtual space.",
                 "Give one of them.",
             )
-        if share == 0 and (memcg or mru or redirect is REDIRECTS["4"]):
+        if share == 0 and (memcg_table or mru or redirect is REDIRECTS["4"]):
             raise UsageError(
-                "vswap-module: redirect=4, memcg=eager and mru=1 cannot act.",
+                "vswap-module: redirect=4, memcg_table=eager and mru=1 cannot act.",
                 "With share=0% there is no virtual entry.",
                 "Leave them out.",
             )
         self._bypass = Bypass(share, bypass)
+        self.mixed = self._bypass.acts
         self._idle = IdleSlots()
         self._slot_walks, self._slot_lines = slot_costs(redirect.phase)
 
     def enter(self, ops: Ops) -> None:
         """Decide which new objects go past the virtual space, and give the others their virtual entry."""
-        if self._bypass.acts:
+        if self.mixed:
             ops.mapped = self._bypass.feed(ops)
         super().enter(ops)
 
     def feed(self, ops: Ops) -> None:
         """Charge walks, lines and metadata."""
         super().feed(ops)
-        if ops.mapped is not None:
+        if self.mixed:
             self._ledger.hold(ENTRIES, ops.lives)
             self._idle.hold(ops, self._ledger)
             hold_tree(ops, self._ledger, REAL_BYTES, ops.mapped)

@@ -14,14 +14,14 @@ Distinct dependent cache lines per page: d nodes, 1 cluster header, 1 table entr
 of the redirects) unless the page is zero or the swap cache answers; 1 of the memcg table, if the virtual clusters have
 one, where the entry is allocated, read or freed; 2 for P.
 
-Metadata, and what ``redirect=`` and ``memcg=`` change: :mod:`swaptrace.layouts.redirect`. As posted (redirect=8): static
-48 B per physical cluster of 512 slots; per virtual cluster 9305 B: 80 header (48 swap_cluster_info + 32), 4096 swap
-table, 4096 virtual table, 1024 memcg table, 9 of xarray; per physical cluster in use 8 B for each of its slots: the
-reverse map. Its memcg table is deferred and never made, as no slot is mapped directly.
+Metadata, and what ``redirect=`` and ``memcg_table=`` change: :mod:`swaptrace.layouts.redirect`. As posted (redirect=8):
+static 48 B per physical cluster of 512 slots; per virtual cluster 9305 B: 80 header (48 swap_cluster_info + 32), 4096
+swap table, 4096 virtual table, 1024 memcg table, 9 of xarray; per physical cluster in use 8 B for each of its slots:
+the reverse map. Its memcg table is deferred and never made, as no slot is mapped directly.
 
-Lookup cache (``mru=1``): that of vswap v6 (patch 22/22), which is not ported to this series. Per CPU it holds the cluster
-of the latest S, and is dropped when that cluster becomes empty. All S ask it: the first of a page hits if the CPU's
-cache holds its cluster, the further ones always hit. A page whose first S hits touches no xarray node.
+Lookup cache (``mru=1``): that of vswap v6 (patch 22/22), which is not ported to this series. Per CPU it holds the
+cluster of the latest S, and is dropped when that cluster becomes empty. All S ask it: the first of a page hits if the
+CPU's cache holds its cluster, the further ones always hit. A page whose first S hits touches no xarray node.
 
 Sources: 20260528212955.1912856-1-nphamcs@gmail.com (RFC v1), 20260612193738.2183968-1-nphamcs@gmail.com (RFC v2);
 20260505153854.1612033-23-nphamcs@gmail.com (lookup cache); docs/kernel-facts.md.
@@ -29,7 +29,7 @@ Sources: 20260528212955.1912856-1-nphamcs@gmail.com (RFC v1), 20260612193738.218
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ from swaptrace.layouts.mru import LookupCache
 from swaptrace.layouts.redirect import REDIRECT_ASSUMPTIONS, REDIRECTS, PhysicalTables, Redirect, Redirected
 from swaptrace.layouts.virtual_space import VirtualSpace
 from swaptrace.layouts.zswap_tree import REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
-from swaptrace.model.component import Layout, Space, choice
+from swaptrace.model.component import Layout, Param, Space, choice
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
@@ -60,51 +60,51 @@ class VswapTable(Layout):
     summary = "virtual entries in swap table clusters, 8-byte backings (Swap Table Edition)"
     direct = False
     virtual_swapoff = True
-    params = (
+    params: ClassVar[tuple[Param, ...]] = (
         choice("redirect", "8", "how an entry says where its data is: 4, 8, 16 or 24 bytes (see the rule)", REDIRECTS),
         choice(
-            "memcg",
+            "memcg_table",
             "deferred",
-            "memcg table of physical clusters: for directly mapped slots only (RFC v2), or always (RFC v1)",
+            "memcg tables of physical clusters: for directly mapped slots only (RFC v2), or always (RFC v1)",
             {"deferred": False, "eager": True},
         ),
         choice("mru", "0", "clusters in the per-CPU lookup cache (1: as in vswap v6)", {"0": False, "1": True}),
     )
-    state_per_slot = (
+    state_per_slot: ClassVar[tuple[tuple[str, str], ...]] = (
         (
             "swap table, virtual table, memcg table",
             "18.17 B per entry of an allocated virtual cluster (9305 B per 512)",
         ),
         ("with redirect=4; 16, 24", "10.17 B, + 4 B per redirected entry; 16.14 B"),
         ("reverse map", "8 B per slot of a used physical cluster (redirect=4, 16: 1 bit, none)"),
-        ("memcg=eager", "2 B per slot of a used physical cluster"),
+        ("memcg_table=eager", "2 B per slot of a used physical cluster"),
         ("physical cluster header", "48 B per 512 slots, static (redirect=16, 24: 32 B)"),
     )
-    lookups = (
+    lookups: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("swap_out", "4 S, + 1 P if a slot is taken", "d + 2, +1 backing, +1 memcg, +2 P"),
         ("swap_in", "5 S zero, else 6 S; device + 1 P", "d + 2, +1 backing, +1 memcg, +2 P"),
         ("swap-cache hit", "2 S", "d + 2"),
         ("free", "1 S, + 1 P if a slot is given back", "d + 2, +1 backing, +1 memcg, +2 P"),
         ("writeback, gc", "1 S per distinct virtual cluster and segment", "see moves"),
     )
-    assumptions = (
+    assumptions: ClassVar[tuple[str, ...]] = (
         "swap_count is 1: one page table entry per object.",
         "Each free is a run of its own: traces carry no batch id.",
         "No lookup cache unless mru=1: it is not ported to this series; that every walk would ask it is inferred.",
         *REDIRECT_ASSUMPTIONS,
         *TREE_ASSUMPTIONS,
     )
-    references = (
+    references: ClassVar[tuple[str, ...]] = (
         "20260528212955.1912856-1-nphamcs@gmail.com",
         "20260612193738.2183968-1-nphamcs@gmail.com",
         "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
         "lkml.iu.edu/2511.3/03250",
     )
 
-    def __init__(self, redirect: Redirect, memcg: bool, mru: bool) -> None:
-        if memcg and not redirect.memcg_table:
+    def __init__(self, redirect: Redirect, memcg_table: bool, mru: bool) -> None:
+        if memcg_table and not redirect.memcg_table:
             raise UsageError(
-                f"{self.name}: memcg=eager cannot act.",
+                f"{self.name}: memcg_table=eager cannot act.",
                 "With redirect=16 and 24 the id of the memory cgroup lies in the shadow: there is no memcg table.",
                 "Leave it out, or take redirect=8 or 4.",
             )
@@ -112,7 +112,7 @@ class VswapTable(Layout):
         self._space = VirtualSpace()
         self._cache = LookupCache() if mru else None
         self._redirected = Redirected()
-        self._tables = PhysicalTables(redirect, memcg)
+        self._tables = PhysicalTables(redirect, memcg_table)
         asking = np.zeros((len(Op), len(Backing)), np.int64)  # S
         asking[Op.OUT], asking[Op.HIT], asking[Op.FREE] = 4, 2, 1
         asking[Op.WRITEBACK], asking[Op.DUP], asking[Op.PUT] = 2, 1, 1
@@ -181,4 +181,5 @@ class VswapTable(Layout):
 
 def mapped_of(classes: Classes) -> NDArray[np.bool_]:
     """Return which classes are ops on entries that are mapped directly."""
-    return classes.own(_OWN)[2] == 1
+    mapped: NDArray[np.bool_] = classes.own(_OWN)[2] == 1
+    return mapped

@@ -160,6 +160,7 @@ class Stage(Component, Protocol):
 
     role: ClassVar[Role] = Role.CONTENT
     over_ftl: ClassVar[bool] = True  # a placement: pages go to one device with a translation layer of its own
+    moves: bool = False  # a placement: pages move on the device after they were written out
     under_mixed: ClassVar[bool] = False  # a placement: it also hands out the slots that are swap entries (ops.mapped)
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
     compressors: Mapping[Backing, str] = MappingProxyType({})  # lz4 or zstd, by backing; lz4 where it does not say
@@ -191,7 +192,7 @@ class Layout(Component, Protocol):
     """
 
     direct: ClassVar[bool]
-    mixed: ClassVar[bool] = False
+    mixed: bool = False
     reverse_map: bool = True  # a virtual layout: a physical slot leads back to its entry
     virtual_swapoff: ClassVar[bool] = False  # its virtual space can be disabled while physical devices stay
     state_per_slot: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -214,8 +214,7 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
                 "There is no single device below it that could map its slots once more.",
                 "Take the upper layout itself, for example vswap-v6.",
             )
-    if policy.layout.kind.mixed:
-        _refuse_under_mixed(policy, spec)
+    _refuse_between(policy, spec)
     if {"zswap", "dedup"} <= set(names):
         raise UsageError(
             f"{spec}: dedup and zswap at once are not modelled.",
@@ -232,18 +231,30 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
         )
 
 
-def _refuse_under_mixed(policy: Policy, spec: str) -> None:
+def _refuse_between(policy: Policy, spec: str) -> None:
+    """Refuse stages that cannot act on the kinds of entries that this layout, with its parameters, has."""
+    layout = policy.layout.build()
     name = policy.layout.kind.name
     for part in policy.path:
+        stage = part.build()
+        moves = stage.role is Role.PLACEMENT and stage.moves
+        if moves and not layout.direct and not layout.reverse_map:
+            raise UsageError(
+                f"{spec}: {part.kind.name} cannot move pages under this {name}.",
+                "It has no reverse map, which leads from a page that moves to its swap entry.",
+                "Take a redirect= that has one (8 or 24), or let no page move.",
+            )
+        if not layout.mixed:
+            continue
         if part.kind.name == "dedup":
             raise UsageError(
                 f"{spec}: dedup cannot act under {name}.",
                 "A swap entry that is a slot of the device cannot point to a content that another slot holds.",
                 "Take a layout whose entries are all virtual, for example vswap-table+dedup.",
             )
-        if part.kind.role is Role.PLACEMENT and not part.kind.under_mixed:
+        if moves or (stage.role is Role.PLACEMENT and not stage.under_mixed):
             raise UsageError(
-                f"{spec}: {part.kind.name} cannot act under {name}.",
-                "It hands out places at writeout only, and a swap entry that is a slot needs one when it begins.",
-                "Take slots or tiers, or a layout whose entries are all virtual.",
+                f"{spec}: {part.kind.name} cannot act under {name}" + (" while it moves pages." if moves else "."),
+                "A swap entry that is a slot is taken when it begins, and page tables, which name it, are not updated.",
+                "Take slots, or tiers without demote=, or a layout whose entries are all virtual.",
             )

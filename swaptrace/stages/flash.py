@@ -35,6 +35,7 @@ class Flash(Stage):
 
     name = "flash"
     role = Role.PLACEMENT
+    moves = True
     summary = "RAM buffer, then whole erase blocks written in sequence"
     params = (
         bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
@@ -63,12 +64,6 @@ class Flash(Stage):
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
-        if not layout.direct and not layout.reverse_map:
-            raise UsageError(
-                f"flash cannot act under this {layout.name}.",
-                "It has no reverse map, by which a page that is moved finds its entry.",
-                "Choose another redirect=, or leave flash out.",
-            )
         segments = (self._size or space.slots) // self._segment
         if segments <= self._reserve:
             raise UsageError(

@@ -1,12 +1,13 @@
 """Swap tiers: several devices from fast to slow, filled from the top, with optional demotion of what lies idle.
 
-Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own with
-the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are physical
-slots (direct), and with no dedup between, an object takes its slot when it begins and gives it back at its end; every
-where else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it back when it
-dies. Where only some swap entries are slots, each object does as its own entry says. Every store writes a page and every fetch reads one in the tier where the block is; a page that moves is read in
-the old tier and written in the new one, after what the op itself does. Tiers lie behind one another on one address
-line, so requests are counted per tier and across them alike.
+Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own
+with the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are
+physical slots (direct), and with no dedup between, an object takes its slot when it begins and gives it back at its
+end; every where else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it
+back when it dies. Where only some swap entries are slots, each object does as its own entry says. Every store writes
+a page and every fetch reads one in the tier where the block is; a page that moves is read in the old tier and written
+in the new one, after what the op itself does. Tiers lie behind one another on one address line, so requests are
+counted per tier and across them alike.
 
 A page that moves costs a virtual layout one update of its entry and a new slot (layouts/moves.py, in runs of one page);
 an entry that is a slot would have to be found in the page tables first, so demotion is refused where there are such.
@@ -94,6 +95,7 @@ class Tiers(Stage):
 
     def __init__(self, sizes: tuple[float | int, ...], memcg: dict[int, int], demote: int, prefer: bool) -> None:
         self._sizes, self._masks, self._age, self._spread = sizes, memcg, demote, prefer
+        self.moves = demote > 0
         beyond = [m for m in memcg.values() if m >> len(sizes)]
         if beyond:
             raise UsageError(
@@ -103,17 +105,11 @@ class Tiers(Stage):
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
-        if self._age and (layout.direct or layout.mixed):
+        if self._age and layout.direct:
             raise UsageError(
                 f"tiers: demote= cannot act on {layout.name}.",
-                "The owners of a slot that is a swap entry are found only by a scan of all page tables.",
-                "Leave it out, or choose a layout whose entries are all virtual.",
-            )
-        if self._age and not layout.reverse_map:
-            raise UsageError(
-                f"tiers: demote= cannot act on this {layout.name}.",
-                "It has no reverse map, which leads from a page that moves to its entry.",
-                "Leave it out, or choose another redirect=.",
+                "A direct layout finds the owners of a slot only by a scan of all page tables.",
+                "Leave it out, or choose a virtual layout.",
             )
         self._ledger, self._direct = ledger, layout.direct
         slots = [int(size * space.slots) if isinstance(size, float) else size // PAGE for size in self._sizes]

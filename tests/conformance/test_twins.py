@@ -55,6 +55,14 @@ SPECS = [
     "direct+zswap:pool=64KiB+ftl:erase=64KiB",
     f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
     "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
+    f"vswap-table:redirect=24,mru=1+zswap:pool=64KiB+{SMALL_FLASH}",
+    f"vswap-table:memcg_table=eager+dedup+{SMALL_FLASH}",
+    "vswap-table:redirect=4+zswap:pool=256KiB",
+    "vswap-table:redirect=16,mru=1+zero:same=on+dedup",
+    "vswap-module:share=33.3%,mru=1+slots:discard=on+ftl:erase=64KiB",
+    "vswap-module:share=100%,bypass=1/3,redirect=4+zswap:pool=64KiB,load=keep,order=lru",
+    "vswap-module:redirect=16,share=70%+zero:ro=on,same=on+ksm:lag=0s",
+    "vswap-module:memcg_table=eager,share=0.9+tiers:sizes=20%/25%/60%,memcg=1@2/2@13",
 ]
 
 

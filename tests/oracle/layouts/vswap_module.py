@@ -12,9 +12,9 @@ from tests.oracle.layouts.vswap_table import SlowVswapTable
 
 
 class SlowVswapModule(SlowLayout):
-    def __init__(self, slots: int, share: str, bypass: str, redirect: str, memcg: str, mru: str) -> None:
-        self.virtual = SlowVswapTable(slots, redirect, memcg, mru)
-        self.static = self.virtual.static
+    def __init__(self, slots: int, share: str, bypass: str, redirect: str, memcg_table: str, mru: str) -> None:
+        self.virtual = SlowVswapTable(slots, redirect, memcg_table, mru)
+        self.static, self.rmap = self.virtual.static, self.virtual.rmap
         self.share = Fraction(share.rstrip("%")) / (100 if share.endswith("%") else 1)
         self.chosen = set() if bypass == "none" else set(bypass.split("/"))
         self.mixed = self.share < 1 or bool(self.chosen)

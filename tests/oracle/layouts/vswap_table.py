@@ -10,9 +10,9 @@ from tests.oracle.layouts.swap_table import zswap_walks
 class SlowVswapTable(SlowVirtual):
     fixed_lines, descriptor = 1, 8
 
-    def __init__(self, slots: int, redirect: str = "8", memcg: str = "deferred", mru: str = "0") -> None:
+    def __init__(self, slots: int, redirect: str = "8", memcg_table: str = "deferred", mru: str = "0") -> None:
         super().__init__(slots)
-        self.redirect, self.eager, self.mru = redirect, memcg == "eager", mru == "1"
+        self.redirect, self.eager, self.mru = redirect, memcg_table == "eager", mru == "1"
         self.memcg = redirect in ("4", "8")
         self.rmap = redirect in ("8", "24")
         self.vtable = redirect != "4"
