@@ -21,7 +21,7 @@ from swaptrace.layouts.scans import charge_table_scan
 from swaptrace.model.ledger import VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Ops
 
-__all__ = ["DeviceSlots"]
+__all__ = ["DeviceSlots", "IdleSlots"]
 
 
 class DeviceSlots:
@@ -31,7 +31,7 @@ class DeviceSlots:
         clusters = PhysicalClusters(slots, 1 << 16, spread=spread)
         self._clusters = ScannedClusters(clusters, entries_per_line=entries_per_line)
         self._entries = new_entries()
-        self._idle = Marks()  # objects whose slot holds nothing
+        self._idle = IdleSlots()
         self.used: NDArray[np.int8] = np.empty(0, np.int8)  # per op of this batch: change of clusters in use
 
     def enter(self, ops: Ops) -> None:
@@ -49,8 +49,21 @@ class DeviceSlots:
         ledger.hold("slots.physical", ops.lives)
         if ops.placement is not None and ops.placement.buffered is not None:
             ledger.hold("slots.physical_idle", ops.placement.buffered)
+        self._idle.hold(ops, ledger)
+
+
+class IdleSlots:
+    """Counts the objects whose entry is a slot that holds nothing; buffers are not its business."""
+
+    def __init__(self) -> None:
+        self._marks = Marks()
+
+    def hold(self, ops: Ops, ledger: Ledger) -> None:
+        """Count the idle slots among entries of ``ops``: of all of them, or of those that are mapped directly."""
         held_elsewhere = (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
         if ops.pooled is not None:
             held_elsewhere |= ops.backing == Backing.ZSWAP
-        if (change := self._idle.feed(ops, held_elsewhere)) is not None:
+        if ops.mapped is not None:
+            held_elsewhere &= ops.mapped
+        if (change := self._marks.feed(ops, held_elsewhere)) is not None:
             ledger.hold("slots.physical_idle", change)

@@ -21,9 +21,14 @@ class LookupCache:
         self._latest = np.full(1 << 16, -1, np.int64)  # by CPU: key of the cached cluster
 
     def hits(self, ops: Ops) -> NDArray[np.bool_]:
-        """Return for each op whether its CPU's cache holds its cluster. Later pages of a folio do not ask."""
+        """Return for each op whether its CPU's cache holds its cluster.
+
+        Later pages of a folio do not ask, nor do entries that are mapped directly.
+        """
         assert ops.entry is not None
         asks = np.flatnonzero(ops.sub == 0) if ops.sub.any() else None
+        if ops.mapped is not None:
+            asks = np.flatnonzero((ops.sub == 0) & ~ops.mapped)
         cpu, entry = (ops.cpu, ops.entry) if asks is None else (ops.cpu[asks], ops.entry[asks])
         if len(cpu) == 0:
             return np.zeros(len(ops), np.bool_)

@@ -30,6 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import CLUSTER
 from swaptrace.kernels.scans import ENTRIES_PER_LINE
@@ -40,11 +41,11 @@ from swaptrace.model.component import PREFER, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
 
-__all__ = ["SwapTable"]
+__all__ = ["PHASES", "Phase", "SwapTable", "slot_costs"]
 
 
 @dataclass(frozen=True)
-class _Phase:
+class Phase:
     """Sizes in bytes and extra lines of one phase of the series."""
 
     static_bits: int  # per slot
@@ -55,13 +56,33 @@ class _Phase:
     zeromap: int = 0
 
 
-_PHASES = {
-    "p1": _Phase(static_bits=25, header=32, used_cluster=4096, swap_map=1, zeromap=1),
-    "p2": _Phase(static_bits=25, header=32, used_cluster=4096, swap_map=1, zeromap=1),
-    "p3": _Phase(static_bits=17, header=32, used_cluster=4096, zeromap=1),
-    "p4rfc": _Phase(static_bits=0, header=32, used_cluster=4096, memcg=0),
-    "p4": _Phase(static_bits=0, header=48, used_cluster=4096 + 1024),
+PHASES = {
+    "p1": Phase(static_bits=25, header=32, used_cluster=4096, swap_map=1, zeromap=1),
+    "p2": Phase(static_bits=25, header=32, used_cluster=4096, swap_map=1, zeromap=1),
+    "p3": Phase(static_bits=17, header=32, used_cluster=4096, zeromap=1),
+    "p4rfc": Phase(static_bits=0, header=32, used_cluster=4096, memcg=0),
+    "p4": Phase(static_bits=0, header=48, used_cluster=4096 + 1024),
 }
+
+
+def slot_costs(phase: Phase) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the walks and the lines of one page whose swap entry is a slot, both int64[new, op, backing]."""
+    walks = np.zeros((2, len(Op), len(Backing)), np.int64)
+    lines = np.zeros_like(walks)
+    arrays, base = phase.zeromap, 2 + phase.swap_map  # p1 to p3 walk the two arrays besides the table
+    for op, (walk, line) in {
+        Op.OUT: (2 + arrays, base + phase.zeromap),
+        Op.IN: (4 + 2 * arrays, base + phase.memcg + phase.zeromap),
+        Op.FREE: (1, base + phase.memcg),
+        Op.HIT: (2, base),
+        Op.WRITEBACK: (2, base),
+        Op.DUP: (1, base),
+        Op.PUT: (1, base),
+    }.items():
+        walks[:, op], lines[:, op] = walk, line
+    walks[1, Op.OUT], lines[1, Op.OUT] = 3 + 2 * arrays, base + phase.memcg + phase.zeromap
+    add_tree(walks, lines)
+    return walks, lines
 
 
 class SwapTable(Layout):
@@ -70,7 +91,7 @@ class SwapTable(Layout):
     name = "swap-table"
     summary = "direct physical slots, one swap table entry per slot (today's kernel)"
     direct = True
-    params = (choice("phase", "p4", "phase of the swap table series", _PHASES), PREFER)
+    params = (choice("phase", "p4", "phase of the swap table series", PHASES), PREFER)
     state_per_slot = (
         ("swap table entry", "8 B per slot of a used cluster"),
         ("memcg id", "2 B per slot: static before p4, of a used cluster in p4, in the shadow in p4rfc"),
@@ -101,24 +122,9 @@ class SwapTable(Layout):
         "LWN 1056405, 1057102, 1072657",
     )
 
-    def __init__(self, phase: _Phase, prefer: bool) -> None:
+    def __init__(self, phase: Phase, prefer: bool) -> None:
         self._phase, self._spread = phase, prefer
-        walks = np.zeros((2, len(Op), len(Backing)), np.int64)  # [object is new, op, backing]
-        lines = np.zeros_like(walks)
-        arrays, base = phase.zeromap, 2 + phase.swap_map  # p1 to p3 walk the two arrays besides the table
-        for op, (walk, line) in {
-            Op.OUT: (2 + arrays, base + phase.zeromap),
-            Op.IN: (4 + 2 * arrays, base + phase.memcg + phase.zeromap),
-            Op.FREE: (1, base + phase.memcg),
-            Op.HIT: (2, base),
-            Op.WRITEBACK: (2, base),
-            Op.DUP: (1, base),
-            Op.PUT: (1, base),
-        }.items():
-            walks[:, op], lines[:, op] = walk, line
-        walks[1, Op.OUT], lines[1, Op.OUT] = 3 + 2 * arrays, base + phase.memcg + phase.zeromap
-        add_tree(walks, lines)
-        self._walks, self._lines = walks, lines
+        self._walks, self._lines = slot_costs(phase)
 
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""

@@ -1,6 +1,7 @@
 """The virtual swap space that the vswap layouts share: entries in clusters made on demand, found through an xarray.
 
-Rule. A new object takes an entry by the rule of :mod:`swaptrace.kernels.virtual`. The map of clusters is an xarray of
+Rule. A new object takes an entry by the rule of :mod:`swaptrace.kernels.virtual`; one whose entry is a physical slot
+takes none here. The map of clusters is an xarray of
 64-slot nodes: with c clusters allocated (after the op) a walk passes d = 1 node while c <= 64, 2 while c <= 64**2,
 3 while c <= 64**3, and so on.
 """
@@ -31,13 +32,19 @@ class VirtualSpace:
         self.levels = np.empty(0, np.uint8)  # per op: xarray nodes on the way to a cluster
 
     def enter(self, ops: Ops) -> None:
-        """Set ``ops.entry``: the entry of each op's object."""
-        at = indices(ops.lives != 0)
+        """Set ``ops.entry``: the entry of each op's object, -1 where it is mapped directly."""
+        ends = indices(ops.lives != 0)
+        virtual = None if ops.mapped is None else ~ops.mapped[ends]
+        at = ends if virtual is None else ends[virtual]
         before = self._clusters.allocated
         key, position, change = self._clusters.feed(~ops.new[at], ops.handle[at], ops.cpu[at])
         key <<= ENTRY_BITS
         key |= position
-        ops.entry = self._entries.feed(ops, at, key)
+        if virtual is not None:
+            entry = np.full(len(ends), -1, np.int64)
+            entry[virtual] = key
+            key = entry
+        ops.entry = self._entries.feed(ops, ends, key)
         self.change = np.zeros(len(ops), np.int8)
         self.change[at] = change
         allocated = np.cumsum(change, dtype=np.int64) + before  # after each of the ops `at`

@@ -39,7 +39,7 @@ def add_tree(walks: NDArray[Any], lines: NDArray[Any]) -> None:
     lines[:, Op.WRITEBACK] += NODES
 
 
-def hold_tree(ops: Ops, ledger: Ledger, bytes: int) -> None:
-    """Hold ``bytes`` of metadata for each object in the pool."""
+def hold_tree(ops: Ops, ledger: Ledger, bytes: int, of: NDArray[Any] | None = None) -> None:
+    """Hold ``bytes`` of metadata for each object in the pool, or for those of the ops ``of`` alone."""
     if ops.pooled is not None:
-        ledger.hold(METADATA, ops.pooled, bytes)
+        ledger.hold(METADATA, ops.pooled if of is None else ops.pooled * of, bytes)

@@ -160,6 +160,8 @@ class Stage(Component, Protocol):
 
     role: ClassVar[Role] = Role.CONTENT
     over_ftl: ClassVar[bool] = True  # a placement: pages go to one device with a translation layer of its own
+    moves: bool = False  # a placement: pages move on the device after they were written out
+    under_mixed: ClassVar[bool] = False  # a placement: it also hands out the slots that are swap entries (ops.mapped)
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
     compressors: Mapping[Backing, str] = MappingProxyType({})  # lz4 or zstd, by backing; lz4 where it does not say
 
@@ -185,10 +187,14 @@ class Stage(Component, Protocol):
 
 
 class Layout(Component, Protocol):
-    """How a swap entry resolves to its data. ``direct`` layouts hand out physical slots as swap entries."""
+    """How a swap entry resolves to its data. ``direct`` layouts hand out physical slots as swap entries; ``mixed`` ones
+    are virtual, but have entries that are physical slots, too (``ops.mapped``).
+    """
 
     direct: ClassVar[bool]
     scan_asks_owners: ClassVar[bool] = False  # the allocator asks the entry of each slot in use that it passes over
+    mixed: bool = False
+    reverse_map: bool = True  # a virtual layout: a physical slot leads back to its entry
     virtual_swapoff: ClassVar[bool] = False  # its virtual space can be disabled while physical devices stay
     state_per_slot: ClassVar[tuple[tuple[str, str], ...]] = ()
     lookups: ClassVar[tuple[tuple[str, str, str], ...]] = ()  # op, lookups, cache lines

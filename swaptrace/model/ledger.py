@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from swaptrace.model.ops import Backing, Op
 
-__all__ = ["DISCARDED", "ERASE_BLOCKS", "METADATA", "VIRTUAL", "Gauge", "Ledger", "PageStream"]
+__all__ = ["DISCARDED", "ENTRIES", "ERASE_BLOCKS", "METADATA", "VIRTUAL", "Gauge", "Ledger", "PageStream"]
 
 Ints = NDArray[np.int64]
 METADATA = "indirection.metadata_bytes"
 VIRTUAL = "slots.virtual"
+ENTRIES = "slots.entries"  # swap entries in use; held where they are not the virtual ones alone
 DISCARDED, ERASE_BLOCKS = "basis.discarded_pages", "basis.erase_blocks"  # counts that only prices need
 _WIDTH = 64  # walks and lines of one op are below this
 _SPLIT = 24
@@ -33,7 +34,7 @@ class Gauge:
     now: int = 0
     peak: int = 0
     static: int = 0  # held from the beginning on, added to every figure but `now` and `peak`
-    with_peak: int = 0  # value of slots.virtual at the first peak
+    with_peak: int = 0  # swap entries in use at the first peak
     moment: int = 0  # sum of change x (time of change - first time)
 
     def average(self, span: int) -> float:
@@ -123,13 +124,14 @@ class Ledger:
             for change, _, ts in parts:
                 if id(change) not in tracks:
                     tracks[id(change)] = _track(change, ts, self.first_ts)
-        virtual = self._settle(VIRTUAL, tracks, None) if VIRTUAL in self._held else None
+        used = ENTRIES if ENTRIES in self._held else VIRTUAL
+        entries = self._settle(used, tracks, None) if used in self._held else None
         for name in self._held:
-            if name != VIRTUAL:
-                self._settle(name, tracks, virtual)
+            if name != used:
+                self._settle(name, tracks, entries)
         self._held.clear()
 
-    def _settle(self, name: str, tracks: dict[int, _Track], virtual: _Level | None) -> _Level:
+    def _settle(self, name: str, tracks: dict[int, _Track], entries: _Level | None) -> _Level:
         """Apply the changes of one gauge; return its levels in this batch."""
         gauge = self.gauges.setdefault(name, Gauge())
         parts = self._held[name]
@@ -143,7 +145,7 @@ class Ledger:
             top = int(level.sum.argmax())
             if level.of(top) > gauge.peak:
                 gauge.peak = level.of(top)
-                gauge.with_peak = virtual.after(int(level.at[top])) if virtual else gauge.peak
+                gauge.with_peak = entries.after(int(level.at[top])) if entries else gauge.peak
             gauge.now = level.of(-1)
         return level
 

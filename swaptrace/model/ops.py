@@ -127,7 +127,10 @@ class Ops:
     batch that stored what a fetch reads or an in-place store replaces (CARRIED: an earlier batch). At the top,
     blocks are objects. A stage that takes an op clears ``store`` or ``fetch`` and sets ``backing``.
 
-    ``entry`` is the swap entry that the layout gave the object (-1 where a layout has none).
+    ``entry`` is the swap entry that the layout gave the object (-1 where a layout has none). Under a layout that is
+    ``mixed``, ``mapped`` marks the ops on objects whose swap entry is a slot of the device (*mapped directly*): such an
+    object holds its slot from its beginning to its end, and the placement hands it out. It says in ``mapped_clusters``
+    how many of its clusters came to hold such a slot, or became empty after they did (kernels/mapped.py).
     """
 
     ts: Ints
@@ -148,6 +151,8 @@ class Ops:
     stored_at: Ids = field(init=False)
     lives: NDArray[np.int8] = field(init=False)  # change of the number of live objects
     entry: Ints | None = None
+    mapped: Bools | None = None
+    mapped_clusters: NDArray[np.int8] | None = None
     writes: DeviceWrites | None = None
     placement: Placement | None = None
     device_walk: Bools | None = None  # ops that also walk a map of the device, below the swap slot

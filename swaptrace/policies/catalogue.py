@@ -8,6 +8,7 @@ from swaptrace.layouts.direct import Direct
 from swaptrace.layouts.recorded import Recorded
 from swaptrace.layouts.stacked import Stacked
 from swaptrace.layouts.swap_table import SwapTable
+from swaptrace.layouts.vswap_module import VswapModule
 from swaptrace.layouts.vswap_table import VswapTable
 from swaptrace.layouts.vswap_v5 import VswapV3, VswapV5
 from swaptrace.layouts.vswap_v6 import VswapV6
@@ -26,7 +27,8 @@ from swaptrace.stages.zswap import Zswap
 __all__ = ["LAYOUTS", "NAMED", "STAGES", "Named"]
 
 LAYOUTS: dict[str, type[Layout]] = {
-    kind.name: kind for kind in (Direct, SwapTable, VswapV3, VswapV5, VswapV6, VswapTable, Stacked, Recorded)
+    kind.name: kind
+    for kind in (Direct, SwapTable, VswapV3, VswapV5, VswapV6, VswapTable, VswapModule, Stacked, Recorded)
 }
 # In path order: a stage that a user adds goes to its place here, behind those of earlier roles.
 _STAGES: tuple[type[Stage], ...] = (Ksm, Zero, Dedup, Zswap, Device, Slots, Tiers, Zram, Flash, Ftl)
@@ -97,6 +99,16 @@ NAMED: dict[str, Named] = {
         "vswap v6 on zram: each page is looked up twice, in the virtual space and in the table of zram",
     ),
     "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
+    "vswap-module": Named(
+        "vswap-module",
+        _IN_PLACE,
+        "virtual swap as a module next to ordinary swap: half of the allocations go past it, or chosen cgroups do",
+        (
+            "lkml.iu.edu/2603.3/04457",
+            "CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com",
+            "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
+        ),
+    ),
     "vswap-table+dedup": Named(
         "vswap-table", ("zero", "dedup", "slots", "ftl"), "Swap Table Edition with inline dedup per device"
     ),

@@ -214,6 +214,7 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
                 "It maps the slots of one device once more, and there is none that it could stand for here.",
                 "Take the upper layout itself, for example vswap-v6.",
             )
+    _refuse_between(policy, spec)
     if {"zswap", "dedup"} <= set(names):
         raise UsageError(
             f"{spec}: dedup and zswap at once are not modelled.",
@@ -242,3 +243,32 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
             f"The swap entries of {policy.layout.kind.name} are zram's slots: the layout hands them out.",
             "Leave it out, or choose a virtual layout.",
         )
+
+
+def _refuse_between(policy: Policy, spec: str) -> None:
+    """Refuse stages that cannot act on the kinds of entries that this layout, with its parameters, has."""
+    layout = policy.layout.build()
+    name = policy.layout.kind.name
+    for part in policy.path:
+        stage = part.build()
+        moves = stage.role is Role.PLACEMENT and stage.moves
+        if moves and not layout.direct and not layout.reverse_map:
+            raise UsageError(
+                f"{spec}: {part.kind.name} cannot move pages under this {name}.",
+                "It has no reverse map, which leads from a page that moves to its swap entry.",
+                "Take a redirect= that has one (8 or 24), or let no page move.",
+            )
+        if not layout.mixed:
+            continue
+        if part.kind.name == "dedup":
+            raise UsageError(
+                f"{spec}: dedup cannot act under {name}.",
+                "A swap entry that is a slot of the device cannot point to a content that another slot holds.",
+                "Take a layout whose entries are all virtual, for example vswap-table+dedup.",
+            )
+        if moves or (stage.role is Role.PLACEMENT and not stage.under_mixed):
+            raise UsageError(
+                f"{spec}: {part.kind.name} cannot act under {name}" + (" while it moves pages." if moves else "."),
+                "A swap entry that is a slot is taken when it begins, and page tables, which name it, are not updated.",
+                "Take slots, or tiers without demote=, or a layout whose entries are all virtual.",
+            )

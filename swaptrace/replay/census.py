@@ -6,6 +6,7 @@ stored it left it (the backing of an OUT that is no hit, or of a WRITEBACK); one
 next write of it to the device on, which may be in the op that stored it. The swap cache may still have the page of an
 entry whose latest op is a read or a hit: a clean page that was reclaimed since then shows in no event. An entry has
 one page table entry, one more for each DUP, one less for each PUT. Its memory cgroup is that of its latest OUT.
+Under a layout that has both kinds of entries, it is a slot of the device or virtual as its ops say (``ops.mapped``).
 
 The tables are indexed by handle and by block: their size is bounded by live state. Of several ops on one thing in a
 batch the last wins, which is what numpy's assignment to repeated indices does.
@@ -30,12 +31,14 @@ _DEAD, _IN_BLOCK = 255, 254  # besides the backings of elided pages
 @dataclass(frozen=True)
 class Standing:
     """One row per live entry: where its data is, in which block (meaningless where elided), how many page table
-    entries it has, and whether the swap cache may have its page."""
+    entries it has, whether the swap cache may have its page, and whether it is a slot of the device (``mapped``; None
+    where all entries are of one kind)."""
 
     backing: NDArray[np.uint8]
     block: NDArray[np.int32]
     ptes: NDArray[np.int32]
     cached: NDArray[np.bool_]
+    mapped: NDArray[np.bool_] | None
 
     def __len__(self) -> int:
         return len(self.backing)
@@ -52,6 +55,7 @@ class Census:
         self._ptes = np.zeros(0, np.int32)
         self._birth = np.zeros(0, np.int32)
         self._memcg = np.zeros(0, np.uint64)
+        self._mapped: NDArray[np.bool_] | None = None
         self._place = np.full(0, Backing.PENDING, np.uint8)  # by block
         self._buffers = False
 
@@ -71,6 +75,10 @@ class Census:
         self._cached[handle[seen]] = ((op == Op.IN) | (op == Op.HIT))[seen]
         if self._of is not None:
             self._memcg[handle[outs]] = ops.columns["memcg"][outs]
+        if ops.mapped is not None:
+            mapped = np.zeros(0, np.bool_) if self._mapped is None else self._mapped
+            self._mapped = grown(mapped, len(self._held), False)
+            self._mapped[handle[outs]] = ops.mapped[outs]
         self._count_ptes(ops)
         self._follow_blocks(
             ops, np.flatnonzero((out & ~elided & (ops.backing != Backing.SHARED)) | (op == Op.WRITEBACK))
@@ -85,7 +93,8 @@ class Census:
         held, block = self._held[at], self._block[at]
         inside = held == _IN_BLOCK
         held[inside] = self._place[block[inside]]
-        return Standing(held, block, self._ptes[at], self._cached[at])
+        mapped = None if self._mapped is None else self._mapped[at]
+        return Standing(held, block, self._ptes[at], self._cached[at], mapped)
 
     def _grow(self, size: int) -> None:
         self._held = grown(self._held, size, _DEAD)

@@ -35,6 +35,7 @@ class Flash(Stage):
 
     name = "flash"
     role = Role.PLACEMENT
+    moves = True
     summary = "RAM buffer, then whole erase blocks written in sequence"
     params = (
         bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),

@@ -3,8 +3,10 @@
 Rule. Under a layout whose swap entries are physical slots (direct), and with nothing between them and the device, a
 page is written to the slot of its swap entry. Everywhere else the device's slots are handed out here, at writeout:
 a block takes a slot when it is stored, keeps it when it is stored over in place, and gives it back when it dies
-(before the same op takes one). Slots are handed out by the rule of :mod:`swaptrace.kernels.clusters`, on the CPU of
-the op. Every store writes one page, every read that arrives reads one. With ``discard=on`` a slot that is given back
+(before the same op takes one). Under a layout of which only some swap entries are slots, the device has one allocator
+for both kinds: an object with such an entry takes its slot here when it begins, keeps it whatever becomes of its
+content, and gives it back at its end. Slots are handed out by the rule of :mod:`swaptrace.kernels.clusters`, on the CPU
+of the op. Every store writes one page, every read that arrives reads one. With ``discard=on`` a slot that is given back
 is reported to the device's translation layer at once.
 
 Source: mm/swapfile.c cluster allocator (6.12 and later); design of delayed physical allocation:
@@ -16,13 +18,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.clusters import PhysicalClusters
-from swaptrace.kernels.order import indices
-from swaptrace.kernels.places import exchanges, new_places
+from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
+from swaptrace.kernels.mapped import MappedClusters, per_op
+from swaptrace.kernels.order import in_order, indices
+from swaptrace.kernels.places import exchanges, new_places, turns
 from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.model.component import PREFER, Layout, Role, Space, Stage, choice, size_param
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement
 
 __all__ = ["MAX_CPUS", "Slots"]
 
@@ -34,6 +37,7 @@ class Slots(Stage):
 
     name = "slots"
     role = Role.PLACEMENT
+    under_mixed = True
     summary = "pages are written in place to slots of the device"
     params = (
         choice(
@@ -63,6 +67,7 @@ class Slots(Stage):
         self.pages = self._size or space.slots
         clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
         self._clusters = ScannedClusters(clusters, layout.scan_asks_owners)
+        self._mapped = MappedClusters(-(-self.pages // CLUSTER))
 
     def feed(self, ops: Ops) -> Ops:
         """Place the stores, and turn them and the reads into device traffic."""
@@ -88,14 +93,19 @@ class Slots(Stage):
 
     def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
         """Return for each op the slot that it stores to or reads from."""
-        giving, block, cpu = exchanges(ops)
+        who = turns(ops)
+        giving, block, cpu = exchanges(ops, who)
         slots, used, scan = self._clusters.feed(giving, block, cpu)
-        slot, clusters = self._places.feed(ops, slots, used)
-        gave, took = ops.drop != NOTHING, ops.store & ~ops.inplace
+        slot, clusters = self._places.feed(ops, who, slots, used)
         if self._discard:
             self._given = np.full(len(ops), -1, np.int64)
-            self._given[gave] = slots[giving]
+            self._given[who.gives] = slots[giving]
+        if ops.mapped is not None:
+            at, taking = in_order(who.gives, who.takes)
+            change = self._mapped.feed(slots // CLUSTER, used, taking & ops.mapped[at])
+            ops.mapped_clusters = per_op(at, change, len(ops))
         if len(scan.at):
-            scan.at = np.flatnonzero(took)[np.cumsum(~giving)[scan.at] - 1]
-        ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave, scan=scan)
+            scan.at = np.flatnonzero(who.takes)[np.cumsum(~giving)[scan.at] - 1]
+        change_of_slots = who.takes.view(np.int8) - who.gives.view(np.int8)
+        ops.placement = Placement(change_of_slots, clusters, who.takes, who.gives, scan=scan)
         return slot

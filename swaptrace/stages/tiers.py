@@ -1,15 +1,16 @@
 """Swap tiers: several devices from fast to slow, filled from the top, with optional demotion of what lies idle.
 
-Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own with
-the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are physical
-slots (direct), and with no dedup between, an object takes its slot when it begins and gives it back at its end; every
-where else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it back when it
-dies. Every store writes a page and every fetch reads one in the tier where the block is; a page that moves is read in
-the old tier and written in the new one, after what the op itself does. Tiers lie behind one another on one address
-line, so requests are counted per tier and across them alike.
+Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own
+with the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are
+physical slots (direct), and with no dedup between, an object takes its slot when it begins and gives it back at its
+end; every where else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it
+back when it dies. Where only some swap entries are slots, each object does as its own entry says. Every store writes
+a page and every fetch reads one in the tier where the block is; a page that moves is read in the old tier and written
+in the new one, after what the op itself does. Tiers lie behind one another on one address line, so requests are
+counted per tier and across them alike.
 
 A page that moves costs a virtual layout one update of its entry and a new slot (layouts/moves.py, in runs of one page);
-a direct layout would have to find its page table entries first, so demotion is refused there.
+an entry that is a slot would have to be found in the page tables first, so demotion is refused where there are such.
 
 Source: swap tiers, 20260527062247.3440692-1-youngjun.park@lge.com (tiers are ranges of priorities, memory.swap.tiers
 selects them per cgroup, no demotion yet); one table update moves a page below virtual entries: Nhat Pham, linux-mm
@@ -23,7 +24,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
+from swaptrace.kernels.mapped import MappedClusters, per_op
+from swaptrace.kernels.places import turns
 from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.kernels.tables import grown
@@ -31,7 +34,7 @@ from swaptrace.kernels.tiering import Act, Acts, Tiering
 from swaptrace.model.component import PAGE, PREFER, Layout, Param, Role, Space, Stage
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement, Scan
+from swaptrace.model.ops import Backing, DeviceWrites, Ops, Placement, Scan
 from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
 from swaptrace.stages.slots import MAX_CPUS
 
@@ -76,6 +79,7 @@ class Tiers(Stage):
     summary = "several devices from fast to slow, filled from the top"
     role = Role.PLACEMENT
     over_ftl = False
+    under_mixed = True
     params = (
         Param("sizes", "25%/75%", "size of each tier from the top, in bytes or shares of the device", _sizes, "sizes"),
         Param("memcg", "all", "tiers that cgroups may use, by id: 7@2/9@12 (others: all)", _masks, "ids@tiers"),
@@ -92,6 +96,7 @@ class Tiers(Stage):
 
     def __init__(self, sizes: tuple[float | int, ...], memcg: dict[int, int], demote: int, prefer: bool) -> None:
         self._sizes, self._masks, self._age, self._spread = sizes, memcg, demote, prefer
+        self.moves = demote > 0
         beyond = [m for m in memcg.values() if m >> len(sizes)]
         if beyond:
             raise UsageError(
@@ -119,6 +124,7 @@ class Tiers(Stage):
             ScannedClusters(PhysicalClusters(size, MAX_CPUS, spread=self._spread), layout.scan_asks_owners)
             for size in slots
         ]
+        self._mapped = [MappedClusters(-(-size // CLUSTER)) for size in slots]
         self._bases = np.cumsum([0, *slots[:-1]])
         self.pages = sum(slots)
         self._tiering = Tiering([size - 1 for size in slots], self._age)
@@ -127,14 +133,15 @@ class Tiers(Stage):
     def feed(self, ops: Ops) -> Ops:
         """Place the stores, move what is idle, and turn all of it into device traffic."""
         at_entry = self._direct and not ops.shared
-        gives = ops.op == Op.FREE if at_entry else ops.drop != NOTHING
-        takes = ops.new if at_entry else ops.store & ~ops.inplace
-        drop, block = (ops.handle, ops.handle) if at_entry else (ops.drop, ops.block)
-        acts = self._tiering.feed(ops.ts, gives, takes, ops.store, ops.fetch, drop, block, self._allowed(ops))
+        who = turns(ops, at_entry)
+        acts = self._tiering.feed(
+            ops.ts, who.gives, who.takes, ops.store, ops.fetch, who.drop, ops.block, self._allowed(ops)
+        )
         slot, clusters, scan = self._slots(ops, acts)
         self._account(ops, acts, slot)
         if not at_entry:
-            ops.placement = Placement(takes.view(np.int8) - gives.view(np.int8), clusters, takes, gives, scan=scan)
+            slots = who.takes.view(np.int8) - who.gives.view(np.int8)
+            ops.placement = Placement(slots, clusters, who.takes, who.gives, scan=scan)
             moved = np.flatnonzero(acts.act == Act.ARRIVE)
             if len(moved):
                 none = np.empty(0, np.int64)
@@ -160,13 +167,19 @@ class Tiers(Stage):
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
         scans = []
+        mapped = np.zeros(len(ops), np.int8)
         for number, tier in enumerate(self._tiers):
             here = np.flatnonzero((acts.tier == number) & (giving | taking))
-            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[acts.at[here]])
-            scan.at = acts.at[here[scan.at]].astype(np.int64)
+            at = acts.at[here]
+            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[at])
+            scan.at = at[scan.at].astype(np.int64)
             scans.append(scan)
-            changed = np.flatnonzero(used)
-            np.add.at(clusters, acts.at[here[changed]], used[changed])
+            clusters += per_op(at, used, len(ops))
+            if ops.mapped is not None:
+                maps = taking[here] & ops.mapped[at]
+                mapped += per_op(at, self._mapped[number].feed(slot[here] // CLUSTER, used, maps), len(ops))
+        if ops.mapped is not None:
+            ops.mapped_clusters = mapped
         rest = np.flatnonzero(~(giving | taking))
         before = latest(taking, acts.block)[rest]
         self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)

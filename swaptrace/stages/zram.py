@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.holdings import Holdings
-from swaptrace.kernels.places import exchanges, new_places
+from swaptrace.kernels.places import exchanges, new_places, turns
 from swaptrace.kernels.zsmalloc import PAGE, occupied
 from swaptrace.model.component import PREFER, Layout, Role, Space, Stage, choice, size_param
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
@@ -146,6 +146,6 @@ class Zram(Stage):
 
     def _place(self, ops: Ops, ends: NDArray[np.bool_]) -> None:
         """Hand out zram's slots to virtual entries."""
-        _, clusters = self._places.feed(ops, *self._clusters.feed(*exchanges(ops)))
-        took = ops.store & ~ops.inplace
-        ops.placement = Placement(took.view(np.int8) - ends.view(np.int8), clusters, took, ends)
+        who = turns(ops)
+        _, clusters = self._places.feed(ops, who, *self._clusters.feed(*exchanges(ops, who)))
+        ops.placement = Placement(who.takes.view(np.int8) - ends.view(np.int8), clusters, who.takes, ends)

@@ -69,9 +69,13 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
     )
     live = value("trace.objects") - value("trace.frees")
     elsewhere = value("zero.mapped_peak") + value("ksm.merged_peak")  # live, but without an entry of their own
+    layout = resolve(spec).layout.build()
+    elsewhere += value("slots.physical_peak") if layout.mixed else 0
     assert 0 <= live <= value("slots.virtual_peak") + elsewhere
     assert value("slots.virtual_peak") <= value("trace.objects")
-    if not resolve(spec).layout.kind.direct:
+    if layout.mixed:
+        assert value("slots.physical_idle_peak") <= value("slots.physical_peak") <= value("trace.objects")
+    elif not layout.direct:
         assert value("slots.physical_peak") <= value("slots.virtual_peak")
         assert value("slots.physical_idle_peak") == 0
     assert value("write.host_bytes") <= value("write.flash_bytes") or "ftl" not in report.policy.path
@@ -89,7 +93,9 @@ def test_everything_ends_at_zero_when_every_object_is_freed(spec: str, seed: int
     assert report.value("trace.objects") == report.value("trace.frees")
     assert report.value("buffer.pages_end") in (0, None)
     # what is left is static, or clusters that CPUs keep cached
-    cached = {"vswap-v6": 12352, "stacked": 12352, "vswap-table": 9305}.get(report.policy.layout, 0)
+    cached = {"vswap-v6": 12352, "stacked": 12352, "vswap-table": 9305, "vswap-module": 9305}.get(
+        report.policy.layout, 0
+    )
     left = (report.value("indirection.metadata_bytes.end") or 0) - (
         report.value("indirection.metadata_bytes.static") or 0
     )
@@ -265,3 +271,53 @@ def test_the_random_streams_reach_every_regime() -> None:
     plain = run(trace, "swap-table+ftl:erase=64KiB")
     assert (plain.value("write.amplification_flash") or 0) > 1
     assert (plain.value("slots.physical_idle_peak") or 0) > 0
+
+
+KNOBS = ["", "+zswap:pool=128KiB", "+tiers", "+zero:ro=on,same=on+slots:discard=on+ftl:erase=64KiB", "+ksm:lag=0s"]
+
+
+@pytest.mark.parametrize("path", [*KNOBS, "+dedup", f"+{SMALL_FLASH}"])
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_module_that_nothing_goes_past_is_the_swap_table_edition(path: str, seed: int) -> None:
+    trace = random_trace(seed, 2000).cut([700])
+    knobs = "redirect=24,mru=1" if seed % 2 else "memcg_table=eager"
+    specs = (f"vswap-module:share=100%,{knobs}{path}", f"vswap-table:{knobs}{path}")
+    module, table = replay(trace, [resolve(spec) for spec in specs], at="60%", memcg=seed % 4 or None)
+    assert module.metrics == table.metrics
+
+
+@pytest.mark.parametrize("path", KNOBS)
+@pytest.mark.parametrize(
+    ("module", "phase"),
+    [("share=0%", "p4"), ("share=100%,bypass=1/2/3", "p4"), ("share=0%,redirect=16", "p4rfc")],
+)
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_module_that_everything_goes_past_is_the_swap_table(module: str, phase: str, path: str, seed: int) -> None:
+    trace = random_trace(seed, 2000).cut([700])
+    specs = (f"vswap-module:{module}{path}", f"swap-table:phase={phase}{path}")
+    past, table = (replay(trace, [resolve(spec)], at="60%", memcg=seed % 4 or None)[0].metrics for spec in specs)
+    assert past.pop("slots.virtual_peak").value == 0
+    table.pop("slots.virtual_peak")
+    virtual = {name: past.pop(name).value for name in [*past] if name.startswith("swapoff.virtual.")}
+    assert past == table
+    assert set(virtual.values()) == {0}
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), millionths=st.integers(0, 10**6), cuts=st.lists(st.integers(1, 2000), max_size=5))
+def test_exactly_the_share_that_was_asked_for_goes_through_the_module(
+    seed: int, millionths: int, cuts: list[int]
+) -> None:
+    """On single pages that are never freed: of n, floor(n * share) are virtual."""
+    trace = random_trace(seed, 2000, slots=4096, folios=0.0, rewrites=0.0, live=4000)
+    kept = (trace.columns["kind"] == 0).nonzero()[0]
+    _, first = np.unique(trace.columns["slot"][kept], return_index=True)
+    kept = kept[np.sort(first)]
+    columns = {name: values[kept] for name, values in trace.columns.items()}
+    valid = {name: mask[kept] for name, mask in trace.valid.items()}
+    births = MemoryTrace(columns, valid, dataclasses.replace(trace.meta, rows=len(kept)))
+    report = run(births, f"vswap-module:share={millionths / 10**4:.4f}%", cuts)
+    assert report.value("trace.objects") == len(kept)
+    assert (report.value("slots.virtual_peak") or 0) == len(kept) * millionths // 10**6

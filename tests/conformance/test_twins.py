@@ -62,6 +62,14 @@ SPECS = [
     "vswap-v6+slots:size=1600,discard=on+ftl:erase=64KiB,op=0%,prog=32KiB,gc=fifo,streams=2",
     "swap-table+ftl:erase=64KiB,prog=32KiB,streams=3",
     "vswap-table+dedup:index=loose,ttl=2us+zram:prefer=free,size=8192",
+    f"vswap-table:redirect=24,mru=1+zswap:pool=64KiB+{SMALL_FLASH}",
+    f"vswap-table:memcg_table=eager+dedup+{SMALL_FLASH}",
+    "vswap-table:redirect=4+zswap:pool=256KiB",
+    "vswap-table:redirect=16,mru=1+zero:same=on+dedup",
+    "vswap-module:share=33.3%,mru=1+slots:discard=on+ftl:erase=64KiB",
+    "vswap-module:share=100%,bypass=1/3,redirect=4+zswap:pool=64KiB,load=keep,order=lru",
+    "vswap-module:redirect=16,share=70%+zero:ro=on,same=on+ksm:lag=0s",
+    "vswap-module:memcg_table=eager,share=0.9+tiers:sizes=20%/25%/60%,memcg=1@2/2@13",
 ]
 
 

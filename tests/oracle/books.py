@@ -35,6 +35,8 @@ class SlowOp:
     device_walk: bool = False
     scans: list[tuple[int, list[tuple[int, Hashable]]]] = field(default_factory=list)
     """Per slot taken: the slot, and the slots in use that were passed over on the way to it, with their blocks."""
+    mapped: bool = False  # its swap entry is a slot, under a layout that has virtual entries, too
+    pool: frozenset[int] = frozenset()  # who is in a compressed pool after it
 
     @property
     def out(self) -> bool:
@@ -71,6 +73,6 @@ class Books:
     def end(self) -> None:
         self.now["all_meta"] = self.now["meta"] + self.now["stage_meta"]
         if self.now["all_meta"] > self.peak["all_meta"]:
-            self.at_meta_peak = self.now["virtual"]
+            self.at_meta_peak = self.now["entries" if "entries" in self.now else "virtual"]
         for gauge, level in self.now.items():
             self.peak[gauge] = max(self.peak[gauge], level)

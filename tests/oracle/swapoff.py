@@ -11,7 +11,7 @@ from tests.oracle.stages import SlowStage
 from tests.oracle.stages.flash import SlowFlash
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """One live entry: ``elided``, or in ``block``."""
 
@@ -19,6 +19,7 @@ class Entry:
     block: Hashable
     memcg: int
     ptes: int
+    mapped: bool
     cached: bool = False
 
 
@@ -32,7 +33,7 @@ class SlowCensus:
             del self.entries[op.obj]
         elif op.out:
             ptes = 1 if op.name == "NEW" else self.entries[op.obj].ptes
-            self.entries[op.obj] = Entry(op.backing in ("ZERO", "SAME"), op.block, op.memcg, ptes)
+            self.entries[op.obj] = Entry(op.backing in ("ZERO", "SAME"), op.block, op.memcg, ptes, op.mapped)
         elif op.name in ("IN", "HIT"):
             self.entries[op.obj].cached = True
         elif op.name in ("DUP", "PUT"):
@@ -76,21 +77,28 @@ class SlowCensus:
         device = [entry for entry in rows if where(entry) in ("DISK", "RAM")]
         pool = [entry for entry in rows if where(entry) == "ZSWAP"]
         cache = [entry for entry in rows if entry.cached and where(entry) != "nowhere"]
+        slots = [entry for entry in rows if layout.direct or entry.mapped]
+        virtual = [entry for entry in rows if entry not in slots]
+        behind = [entry for entry in virtual if entry in device]
+
+        def walk(entries: list[Entry]) -> dict[str, float]:
+            found: dict[str, float] = {"ptes_updated": sum(entry.ptes for entry in entries)}
+            return found if span is None else found | {"ptes_scanned": span}
+
+        def bring_back(entries: list[Entry]) -> dict[str, float]:
+            return walk(entries) | {"entries": len(entries)} | fetch(entries) | left([])
+
         no_walk: dict[str, float] = {"ptes_scanned": 0, "ptes_updated": 0}
-        walk = {"ptes_updated": sum(entry.ptes for entry in rows), "entries": len(rows), **fetch(rows), **left([])}
-        if span is not None:
-            walk["ptes_scanned"] = span
+        found = len(slots) + (len({entry.block for entry in behind}) if layout.rmap else len(virtual))
         vectors: dict[str, dict[str, float]] = {}
-        if layout.direct:
-            vectors["physical"] = walk
-            vectors["lazy"] = no_walk | {"entries": len(rows)} | fetch(rows) | left(rows)
-        else:
-            slots = len({entry.block for entry in device})
-            vectors["physical"] = no_walk | {"entries": slots} | fetch(device) | left(device)
+        walked = walk(slots) if layout.direct or layout.mixed else no_walk
+        vectors["physical"] = walked | {"entries": found} | fetch(slots + behind) | left(behind)
+        if layout.direct or layout.mixed:
+            vectors["lazy"] = no_walk | {"entries": found} | fetch(slots + behind) | left(slots + behind)
         if virtual_swapoff:
-            vectors["virtual"] = walk
+            vectors["virtual"] = bring_back(virtual)
         if memcg is not None and (layout.direct or virtual_swapoff):
-            vectors["pull_in"] = walk
+            vectors["pull_in"] = bring_back(rows)
         pages = len({entry.block for entry in pool})
         vectors["drop_cache"] = {"entries": len(cache)} | left(cache)
         vectors["drop_data"] = {"entries": len(pool), "pages_decompressed": pages, "pages_written": pages} | left(pool)

@@ -17,7 +17,7 @@ from swaptrace.kernels.lives_loop import LoopLives
 from swaptrace.kernels.lives_state import LivesState
 from swaptrace.kernels.lives_vector import VectorLives
 from swaptrace.kernels.loop import Engine, using_engine
-from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges
+from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
 from swaptrace.kernels.pool import NEVER, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
 from swaptrace.model.ops import NOTHING, Op, Ops
@@ -91,9 +91,10 @@ def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Op
             taken = form.feed(ops)
             ops.store = ops.store & ~taken.hit
             ops.block, ops.drop, ops.inplace, ops.stored_at = taken.block, taken.drop, taken.inplace, taken.stored_at
-            giving, mover, cpu = exchanges(ops)
+            who = turns(ops)
+            giving, mover, cpu = exchanges(ops, who)
             slots = np.arange(slot, slot + len(giving))
-            where, change = places.feed(ops, slots, np.where(giving, 1, 3).astype(np.int8))
+            where, change = places.feed(ops, who, slots, np.where(giving, 1, 3).astype(np.int8))
             slot += len(giving)
             seen.append((giving.tolist(), cpu.tolist(), change.tolist()))
             seen.append(ops.drop[ops.drop != NOTHING].tolist() == mover[giving].tolist())

@@ -96,3 +96,27 @@ def test_a_strict_index_refuses_the_parameters_of_a_loose_one() -> None:
 def test_program_pages_divide_erase_blocks() -> None:
     with pytest.raises(UsageError, match="whole number of program pages"):
         resolve("swap-table+ftl:erase=64KiB,prog=12KiB")
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("vswap-table:redirect=12", "unknown value '12'"),
+        ("vswap-table:redirect=16,memcg_table=eager", "there is no memcg table"),
+        ("vswap-table:redirect=16+flash", "no reverse map"),
+        ("vswap-table:redirect=4+tiers:demote=1s", "no reverse map"),
+        ("vswap-module:share=101%", "not a share from 0% to 100%"),
+        ("vswap-module:share=33.33333%", "in steps of 0.0001%"),
+        ("vswap-module:bypass=7,9", "'9' is not key=value"),
+        ("vswap-module:bypass=web", "not ids of memory cgroups"),
+        ("vswap-module:share=0%,bypass=7", "every entry goes past"),
+        ("vswap-module:share=0%,mru=1", "there is no virtual entry"),
+        ("vswap-module:share=0%,redirect=4", "there is no virtual entry"),
+        ("vswap-module:redirect=24,memcg_table=eager", "there is no memcg table"),
+        ("vswap-module+dedup", "dedup cannot act under vswap-module"),
+        ("vswap-module+flash", "flash cannot act under vswap-module"),
+        ("vswap-module+tiers:demote=1s", "page tables"),
+    ],
+)
+def test_knobs_of_the_swap_table_edition_that_cannot_act_are_refused(spec: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(spec)
+    assert says in "\n".join(caught.value.lines())

@@ -83,7 +83,7 @@ def test_struct_has_the_size_that_figures_rest_on(name: str) -> None:
 
 
 def test_the_code_uses_these_sizes() -> None:
-    phases = swap_table._PHASES
+    phases = swap_table.PHASES
     assert [phases[name].header for name in ("p1", "p2", "p3")] == [BYTES["swap_cluster_info"]] * 3
     assert BYTES["zswap_entry"] == zswap._ENTRY
     assert BYTES["xa_node"] == 64 * zswap_tree.REAL_BYTES

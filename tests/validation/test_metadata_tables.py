@@ -42,6 +42,19 @@ TABLES = {
     "H4 Swap Table Edition, disk": ("vswap-table", True, SLOTS, (0.75, 53.10, 105.45, 157.79, 210.14)),
 }
 
+# Knobs of the Swap Table Edition, of which no table was published: policy, whether the data reaches the device, bytes per
+# slot of the device, static, and bytes per entry: the tables of its virtual cluster (with the header of 80 or 64 B and 9 B
+# of xarray per 512 entries), and what a page on the device has besides.
+CLOSED_FORMS = {
+    "as posted": ("vswap-table", True, 48 / 512, (89 + 4096 + 4096 + 1024) / 512 + 8),
+    "RFC v1, eager memcg tables": ("vswap-table:memcg_table=eager", True, 48 / 512, 9305 / 512 + 8 + 2),
+    "4 B, zero": ("vswap-table:redirect=4", False, 48 / 512, (89 + 4096 + 1024) / 512),
+    "4 B, disk": ("vswap-table:redirect=4", True, 48 / 512, (89 + 4096 + 1024) / 512 + 4 + 1 / 8),
+    "16 B, zero": ("vswap-table:redirect=16", False, 32 / 512, (73 + 8192) / 512),
+    "24 B, disk": ("vswap-table:redirect=24", True, 32 / 512, (73 + 8192) / 512 + 8),
+    "half virtual": ("vswap-module", True, 48 / 512, 9305 / 512 / 2 + 8 + 2),
+}
+
 
 def writeouts(first: int, last: int, zero: bool) -> Ops:
     """Return the writeouts of new objects ``first`` to ``last`` - 1."""
@@ -50,6 +63,7 @@ def writeouts(first: int, last: int, zero: bool) -> Ops:
         "fill": np.zeros(n, np.uint64),
         "has_fill": np.full(n, zero),
         "backend": np.zeros(n, np.uint8),
+        "memcg": np.zeros(n, np.uint64),
     }
     none = np.full(n, NOTHING, np.int32)
     return Ops(
@@ -91,6 +105,13 @@ def test_metadata_equals_the_published_table(name: str) -> None:
     assert filled(policy, on_device, slots) == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_metadata_equals_the_closed_form(name: str) -> None:
+    policy, on_device, static, each = CLOSED_FORMS[name]
+    expected = [(static * SLOTS + each * SLOTS * quarter / 4) / MIB for quarter in range(5)]
+    assert filled(policy, on_device, SLOTS) == pytest.approx(expected, abs=0.01)
+
+
 def full(name: str) -> float:
     return filled(*TABLES[name][:3])[-1]
 
@@ -115,6 +136,8 @@ def test_what_the_mails_say_in_words() -> None:
         ("vswap-v6", 24.125),
         ("vswap-v6:bytes=real", 24.52),
         ("vswap-table", 18.17),
+        ("vswap-table:redirect=16", 16.14),
+        ("vswap-table:redirect=4", 10.17),
         ("stacked", 24.125),
     ],
 )

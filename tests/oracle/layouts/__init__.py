@@ -6,6 +6,7 @@ from tests.oracle.layouts.base import SlowLayout
 from tests.oracle.layouts.direct import SlowDirect
 from tests.oracle.layouts.stacked import SlowStacked
 from tests.oracle.layouts.swap_table import SlowSwapTable
+from tests.oracle.layouts.vswap_module import SlowVswapModule
 from tests.oracle.layouts.vswap_table import SlowVswapTable
 from tests.oracle.layouts.vswap_v5 import SlowVswapV3, SlowVswapV5
 from tests.oracle.layouts.vswap_v6 import SlowVswapV6
@@ -19,5 +20,6 @@ LAYOUTS: dict[str, type[SlowLayout]] = {
     "vswap-v5": SlowVswapV5,
     "vswap-v6": SlowVswapV6,
     "vswap-table": SlowVswapTable,
+    "vswap-module": SlowVswapModule,
     "stacked": SlowStacked,
 }

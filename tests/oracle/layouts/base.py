@@ -19,6 +19,8 @@ class SlowLayout:
     """Common to all: who holds which entry, and what one page op costs."""
 
     direct = False
+    mixed = False  # some entries are slots, others virtual
+    rmap = True
 
     def __init__(self, slots: int, **params: str) -> None:
         self.static = 0

@@ -21,6 +21,7 @@ class SlowSlots(SlowStage):
         self.units: dict[Hashable, int] = {}
         self.slot: dict[Hashable, int] = {}
         self.block_in: dict[int, Hashable] = {}
+        self.mapped_clusters: set[int] = set()
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
         slot = entry = self.layout.entry(op)
@@ -28,20 +29,28 @@ class SlowSlots(SlowStage):
             if op.name == "FREE" and self.discard:
                 books.stream.append(~entry)
         else:
-            if op.drop is not None:
-                gone, change = self.clusters.step(True, self._unit(op.drop), op.cpu)
+            drop, takes = op.drop, op.store and not op.inplace
+            if op.mapped:  # its entry is a slot: from the object's beginning to its end
+                drop, takes = (op.obj if op.name == "FREE" else None), op.name == "NEW"
+            if drop is not None:
+                gone, change = self.clusters.step(True, self._unit(drop), op.cpu)
                 books.now["clusters"] += change
                 op.gave = True
-                del self.slot[op.drop]
+                del self.slot[drop]
+                if not any(slot // 512 == gone // 512 for slot in self.slot.values()):
+                    self.mapped_clusters.discard(gone // 512)
                 if self.discard:
                     books.stream.append(~gone)
-            if op.store and not op.inplace:
+            if takes:
                 at, change = self.clusters.step(False, self._unit(op.block), op.cpu)
                 op.scans.append((at, [(s, self.block_in[s]) for run in self.clusters.passed for s in run]))
                 self.slot[op.block] = at
                 self.block_in[at] = op.block
                 books.now["clusters"] += change
                 op.took = True
+                if op.mapped:
+                    self.mapped_clusters.add(self.slot[op.block] // 512)
+            books.now["mapped_clusters"] = len(self.mapped_clusters)
             slot = self.slot.get(op.block, -1)
             books.now["physical"] = len(self.slot)
         if op.store:

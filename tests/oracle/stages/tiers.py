@@ -29,10 +29,12 @@ class SlowTiers(SlowStage):
         self.units: dict[Hashable, int] = {}
         self.order = 0
         self.moved: list[Hashable] = []
+        self.mapped_clusters: set[tuple[int, int]] = set()
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
-        drop = (op.obj if op.name == "FREE" else None) if self.at_entry else op.drop
-        takes = op.name == "NEW" if self.at_entry else op.store and not op.inplace
+        as_entry = self.at_entry or op.mapped
+        drop = (op.obj if op.name == "FREE" else None) if as_entry else op.drop
+        takes = op.name == "NEW" if as_entry else op.store and not op.inplace
         self.moved = []
         if drop is not None:
             self._give(drop, op, books)
@@ -41,6 +43,9 @@ class SlowTiers(SlowStage):
         if takes:
             self._take(op, books)
             op.took = not self.at_entry
+            if op.mapped:
+                tier, slot = self.where[op.block]
+                self.mapped_clusters.add((tier, slot // 512))
         if op.store or op.fetch:
             tier, slot = self.where[op.block]
             self._traffic(op.store, tier, slot, books)
@@ -49,6 +54,8 @@ class SlowTiers(SlowStage):
         if (drop is not None or takes or op.store or op.fetch) and self.age is not None:
             for tier in range(len(self.sizes) - 1):
                 self._demote(tier, op, books)
+        self.mapped_clusters &= {(tier, slot // 512) for tier, slot in self.where.values()}
+        books.now["mapped_clusters"] = len(self.mapped_clusters)
         if not self.at_entry:
             books.now["physical"] = len(self.where)
         for tier in range(len(self.sizes)):

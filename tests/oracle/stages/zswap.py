@@ -28,6 +28,7 @@ class SlowZswap(SlowStage):
                 self._load(op, books)
             elif op.drop is not None:
                 self._end(op, books)
+            op.pool = frozenset(self.size)
         return seen
 
     def _store(self, op: SlowOp, books: Books) -> list[SlowOp]:
@@ -40,6 +41,7 @@ class SlowZswap(SlowStage):
             books.count["zswap.rejects"] += 1
             op.inplace = old_on_device
             self.on_device.add(op.obj)
+            op.pool = frozenset(self.size)
             return [op]
         op.store = op.inplace = False
         op.backing = "ZSWAP"
@@ -50,6 +52,7 @@ class SlowZswap(SlowStage):
         books.count["zswap.stores"] += 1
         books.count["occupied"] += self.size[op.obj]
         levels = [dict(self._levels())]
+        op.pool = frozenset(self.size)
         seen = [op]
         if sum(self.size.values()) > self.limit:
             while sum(self.size.values()) > self.low and len(self.queue) > 1:
@@ -57,7 +60,8 @@ class SlowZswap(SlowStage):
                 del self.size[victim]
                 self.on_device.add(victim)
                 books.count["zswap.writebacks"] += 1
-                seen.append(SlowOp("WRITEBACK", victim, op.ts, op.cpu, store=True, block=victim))
+                pool = frozenset(self.size)
+                seen.append(SlowOp("WRITEBACK", victim, op.ts, op.cpu, store=True, block=victim, pool=pool))
                 levels.append(dict(self._levels()))
         books.pending = levels
         return seen

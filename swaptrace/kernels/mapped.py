@@ -1,0 +1,60 @@
+"""Clusters of a device that hold, or held since they were last empty, a slot that is a swap entry itself.
+
+Rule, in order. A cluster is *mapped* from the first directly mapped slot that is handed out in it on, until it has no
+slot in use: what is made for such a slot (a table of the cluster) is freed with the cluster's other tables.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
+
+__all__ = ["MappedClusters", "per_op"]
+
+
+class MappedClusters:
+    """Which of the ``clusters`` of a device are mapped, carried from batch to batch."""
+
+    def __init__(self, clusters: int) -> None:
+        self._mapped: Bools = np.zeros(clusters, np.bool_)
+
+    def feed(self, cluster: Ints, used: Ints8, maps: Bools) -> Ints8:
+        """Return int8[n], the change of the number of mapped clusters.
+
+        Args:
+            cluster: int64[n] of each slot that is handed out or given back, in order.
+            used: int8[n], the change of the number of clusters in use.
+            maps: bool[n], slots handed out as swap entries.
+        """
+        change = np.zeros(len(cluster), np.int8)
+        if len(cluster) == 0 or not (maps.any() or self._mapped.any()):
+            return change
+        # cluster by cluster, cut where one became empty: in each part the first that maps counts, and the end of it
+        order = np.argsort(cluster, kind="stable")
+        of, empty, maps = cluster[order], used[order] < 0, maps[order]
+        first = np.ones(len(of), np.bool_)
+        first[1:] = of[1:] != of[:-1]
+        begins = first.copy()
+        begins[1:] |= empty[:-1]
+        part = np.cumsum(begins) - 1
+        mapped = np.zeros(part[-1] + 1, np.bool_)  # by part
+        mapped[part[first]] = self._mapped[of[first]]
+        at = np.flatnonzero(maps & ~mapped[part])
+        at = at[np.append(True, part[at[1:]] != part[at[:-1]])] if len(at) else at
+        mapped[part[at]] = True
+        ends = np.flatnonzero(empty & mapped[part])
+        change[order[at]] = 1
+        change[order[ends]] = -1
+        mapped[part[ends]] = False
+        last = np.append(np.flatnonzero(first[1:]), len(of) - 1)
+        self._mapped[of[last]] = mapped[part[last]]
+        return change
+
+
+def per_op(at: Ints | Ints32, change: Ints8, ops: int) -> Ints8:
+    """Return int8[ops], the sum of the changes of each op; ``at`` is whose each change is."""
+    total = np.zeros(ops, np.int8)
+    some = np.flatnonzero(change)
+    np.add.at(total, at[some], change[some])
+    return total
