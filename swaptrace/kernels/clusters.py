@@ -18,17 +18,29 @@ relocate_cluster; nonfull before free clusters since "mm, swap: prefer nonfull o
   a free slot, and its lowest free slot; neither list, cursor nor current cluster changes.
 * **Free** a slot. A cluster that is current on a CPU stays there, even when empty. Any other cluster goes
   to the tail of the free list if it is now empty, else, if it was full, to the tail of the nonfull list.
+
+Several devices lie behind one another, each from a cluster boundary on. The first slot of each is its header, and each
+has a free and a nonfull list of its own; a CPU has one current cluster, on whichever device (percpu_swap_cluster). So
+priorities are not strict: a CPU uses its cluster up, whatever became free elsewhere. When it needs another one, it asks
+the devices from the highest priority down; those of one priority from the one whose turn it is, in order of number at
+first (folio_alloc_swap, swap_alloc_fast, swap_alloc_slow: plist_requeue). A device that is asked passes its turn on,
+whether it has a cluster on its lists or not. The first that has one gives it, as above. If none has, *steal*, from the
+devices of the highest priority of which a CPU has a cluster with a free slot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from swaptrace.kernels.areas import ranked
 from swaptrace.kernels.clusters_lists import ListPhysical
 from swaptrace.kernels.clusters_loop import LoopPhysical
 from swaptrace.kernels.loop import engine_name
 from swaptrace.kernels.tables import Ints, Ints8, readable
+from swaptrace.model.component import Area
 from swaptrace.model.errors import SpaceError
 
 __all__ = ["CLUSTER", "PhysicalClusters", "raise_contradiction"]
@@ -47,9 +59,12 @@ class PhysicalClusters:
         cpus: ``cpu`` values are below this.
         cluster: slots per cluster, 2 to 1024.
         spread: free clusters before nonfull ones.
+        areas: several devices in these slots, by number: first slot, slots, priority of each.
     """
 
-    def __init__(self, slots: int, cpus: int, cluster: int = CLUSTER, spread: bool = False) -> None:
+    def __init__(
+        self, slots: int, cpus: int, cluster: int = CLUSTER, spread: bool = False, areas: Sequence[Area] = ()
+    ) -> None:
         if slots < 2 or cpus < 1 or not 2 <= cluster <= 1024:
             raise ValueError(f"slots={slots} cpus={cpus} cluster={cluster}")
         self.slots = slots
@@ -59,8 +74,9 @@ class PhysicalClusters:
         """Slots handed out now."""
         self.used_clusters = 0
         """Clusters with at least one slot handed out now."""
+        self._ranks = ranked(slots, cluster, areas)
         form = LoopPhysical if engine_name() == "numba" else ListPhysical
-        self._device: LoopPhysical | ListPhysical = form(slots, cpus, cluster, spread)
+        self._device: LoopPhysical | ListPhysical = form(slots, cpus, cluster, spread, self._ranks)
 
     def feed(self, free: npt.ArrayLike, unit: npt.ArrayLike, cpu: npt.ArrayLike) -> tuple[Ints, Ints8]:
         """Allocate and free slots in order.
@@ -91,7 +107,7 @@ class PhysicalClusters:
             raise_contradiction(bool(frees[done]), int(units[done]), int(self._device.slot_of[units[done]]))
             raise SpaceError(
                 f"the replayed device is full: all {self.used} slots are taken",
-                f"it has {self.slots} slots of 4 KiB, the first is the swap header",
+                f"it has {self.slots} slots of 4 KiB, the first of each device is the swap header",
                 "give the policy a larger device, or record its real size with the trace",
             )
         return slot, change

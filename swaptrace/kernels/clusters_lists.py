@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
+from swaptrace.kernels.areas import Ranks, ranked
 from swaptrace.kernels.runs import alternating_runs, is_sound
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, grown, scalars
 
@@ -24,18 +27,24 @@ class ListPhysical:
     The lists of current clusters are sorted; the others are when they become current.
     """
 
-    def __init__(self, slots: int, cpus: int, cluster: int, spread: bool) -> None:
-        clusters = -(-slots // cluster)
+    def __init__(self, slots: int, cpus: int, cluster: int, spread: bool, ranks: Ranks | None = None) -> None:
+        ranks = ranks or ranked(slots, cluster, ())
+        clusters = len(ranks.device)
         self._cluster = cluster
         self._spread = spread
         self.slot_of: Ints = np.full(0, -1, np.int64)
-        self._capacity = [cluster] * clusters
-        self._capacity[-1] = slots - (clusters - 1) * cluster
-        self._capacity[0] -= 1  # the swap header
+        self._capacity = ranks.capacity.tolist()
+        self._usable = ranks.usable
         # Made when the cluster is first taken.
         self._free_of: list[list[int]] = [[]] * clusters
-        self._free = deque(range(clusters))
-        self._nonfull: OrderedDict[int, None] = OrderedDict()
+        self._device = ranks.device.tolist()
+        self._group = ranks.group.tolist()
+        # By group of one priority: its devices, that whose turn it is first.
+        edges = ranks.first.tolist()
+        self._asked = [deque(ranks.asked[a:b].tolist()) for a, b in pairwise(edges)]
+        # By device.
+        self._free = [deque(np.flatnonzero(ranks.device == d).tolist()) for d in range(len(ranks.asked))]
+        self._nonfull: list[OrderedDict[int, None]] = [OrderedDict() for _ in self._free]
         self._held = [False] * clusters
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
@@ -161,24 +170,36 @@ class ListPhysical:
 
     def _list(self, c: int) -> None:
         """Put a cluster that no CPU has to the tail of the list that it belongs to."""
-        self._nonfull.pop(c, None)
+        device = self._device[c]
+        self._nonfull[device].pop(c, None)
         if len(self._free_of[c]) == self._capacity[c]:
-            self._free.append(c)
+            self._free[device].append(c)
         else:
-            self._nonfull[c] = None
+            self._nonfull[device][c] = None
+
+    def _visited(self) -> Iterator[int]:
+        """Yield the devices in the order in which they are asked; each passes its turn on."""
+        for group in self._asked:
+            for _ in range(len(group)):
+                group.rotate(-1)
+                yield group[-1]
 
     def _next(self, cpu: int) -> int:
         """The CPU's next current cluster, or without making it current the one to steal from; -1 if full."""
-        if self._nonfull and not (self._spread and self._free):
-            c, _ = self._nonfull.popitem(last=False)
-        elif self._free:
-            c = self._free.popleft()
-            if not self._free_of[c]:
-                first = max(1, c * self._cluster)
-                last = first + self._capacity[c] - 1
-                self._free_of[c] = list(range(-last, -first + 1))
+        for device in self._visited():
+            free, nonfull = self._free[device], self._nonfull[device]
+            if nonfull and not (self._spread and free):
+                c, _ = nonfull.popitem(last=False)
+                break
+            if free:
+                c = free.popleft()
+                if not self._free_of[c]:
+                    slots = np.flatnonzero(self._usable[c * self._cluster : (c + 1) * self._cluster])
+                    self._free_of[c] = (-slots[::-1] - c * self._cluster).tolist()
+                break
         else:
-            return min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
+            some = [c for c in self._current if c >= 0 and self._free_of[c]]
+            return min(some, key=lambda c: (self._group[self._device[c]], c), default=-1)
         self._free_of[c].sort()
         self._current[cpu] = c
         self._held[c] = True

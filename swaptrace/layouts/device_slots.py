@@ -8,6 +8,8 @@ Writeback from the pool ends that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.entries import new_entries
 from swaptrace.kernels.marks import Marks
 from swaptrace.kernels.order import indices
+from swaptrace.model.component import Area
 from swaptrace.model.ledger import VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Ops
 
@@ -24,8 +27,8 @@ __all__ = ["DeviceSlots"]
 class DeviceSlots:
     """Slots of live objects, with state carried from batch to batch."""
 
-    def __init__(self, slots: int, spread: bool) -> None:
-        self._clusters = PhysicalClusters(slots, 1 << 16, spread=spread)
+    def __init__(self, slots: int, spread: bool, areas: Sequence[Area] = ()) -> None:
+        self._clusters = PhysicalClusters(slots, 1 << 16, spread=spread, areas=areas)
         self._entries = new_entries()
         self._idle = Marks()  # objects whose slot holds nothing
         self.used: NDArray[np.int8] = np.empty(0, np.int8)  # per op of this batch: change of clusters in use

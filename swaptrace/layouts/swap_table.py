@@ -34,7 +34,7 @@ from swaptrace.kernels.clusters import CLUSTER
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.device_slots import DeviceSlots
 from swaptrace.layouts.zswap_tree import REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
-from swaptrace.model.component import PREFER, Layout, Space, choice
+from swaptrace.model.component import PREFER, PRIORITIES, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
 
@@ -68,7 +68,7 @@ class SwapTable(Layout):
     name = "swap-table"
     summary = "direct physical slots, one swap table entry per slot (today's kernel)"
     direct = True
-    params = (choice("phase", "p4", "phase of the swap table series", _PHASES), PREFER)
+    params = (choice("phase", "p4", "phase of the swap table series", _PHASES), PREFER, PRIORITIES)
     state_per_slot = (
         ("swap table entry", "8 B per slot of a used cluster"),
         ("memcg id", "2 B per slot: static before p4, of a used cluster in p4, in the shadow in p4rfc"),
@@ -99,8 +99,8 @@ class SwapTable(Layout):
         "LWN 1056405, 1057102, 1072657",
     )
 
-    def __init__(self, phase: _Phase, prefer: bool) -> None:
-        self._phase, self._spread = phase, prefer
+    def __init__(self, phase: _Phase, prefer: bool, priorities: bool) -> None:
+        self._phase, self._spread, self._priorities = phase, prefer, priorities
         walks = np.zeros((2, len(Op), len(Backing)), np.int64)  # [object is new, op, backing]
         lines = np.zeros_like(walks)
         arrays, base = phase.zeromap, 2 + phase.swap_map  # p1 to p3 walk the two arrays besides the table
@@ -121,7 +121,9 @@ class SwapTable(Layout):
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._slots = DeviceSlots(space.slots, self._spread)
+        if self._priorities:
+            self.areas = space.by_priority(self.name)
+        self._slots = DeviceSlots(space.slots, self._spread, self.areas)
         ledger.fix(
             METADATA,
             space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,

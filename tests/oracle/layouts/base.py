@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from tests.oracle.books import Books, SlowOp
 from tests.oracle.clusters import SlowVirtualClusters
@@ -35,6 +35,11 @@ class SlowLayout:
 
     def pages_per_segment(self, pages: int) -> None:
         """Hear how many pages a segment of the placement below has."""
+
+    areas: Sequence[tuple[int, int, int]] = ()
+
+    def several_devices(self, areas: Sequence[tuple[int, int, int]]) -> None:
+        """Hear first slot, slots and priority of the swap devices: they are not one."""
 
 
 class SlowVirtual(SlowLayout):
