@@ -23,19 +23,30 @@ relocate_cluster; nonfull before free clusters since "mm, swap: prefer nonfull o
   from) and the slot that it takes. If the current cluster, not being full, has no free slot at or after the
   cursor, the slots from there to its end are passed over first. A full cluster is not looked at
   (alloc_swap_scan_cluster compares its count first).
+
+Several devices lie behind one another, each from a cluster boundary on. The first slot of each is its header, and each
+has a free and a nonfull list of its own; a CPU has one current cluster, on whichever device (percpu_swap_cluster). So
+priorities are not strict: a CPU uses its cluster up, whatever became free elsewhere. When it needs another one, it asks
+the devices from the highest priority down; those of one priority from the one whose turn it is, in order of number at
+first (folio_alloc_swap, swap_alloc_fast, swap_alloc_slow: plist_requeue). A device that is asked passes its turn on,
+whether it has a cluster on its lists or not. The first that has one gives it, as above. If none has, *steal*, from the
+devices of the highest priority of which a CPU has a cluster with a free slot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from swaptrace.kernels.areas import ranked
 from swaptrace.kernels.clusters_lists import ListPhysical
 from swaptrace.kernels.clusters_loop import LoopPhysical
 from swaptrace.kernels.loop import engine_name
 from swaptrace.kernels.tables import Ints, Ints8, Ints16, readable
+from swaptrace.model.component import Area
 from swaptrace.model.errors import SpaceError
 
 __all__ = ["CLUSTER", "Passed", "PhysicalClusters", "raise_contradiction"]
@@ -70,9 +81,12 @@ class PhysicalClusters:
         cpus: ``cpu`` values are below this.
         cluster: slots per cluster, 2 to 1024.
         spread: free clusters before nonfull ones.
+        areas: several devices in these slots, by number: first slot, slots, priority of each.
     """
 
-    def __init__(self, slots: int, cpus: int, cluster: int = CLUSTER, spread: bool = False) -> None:
+    def __init__(
+        self, slots: int, cpus: int, cluster: int = CLUSTER, spread: bool = False, areas: Sequence[Area] = ()
+    ) -> None:
         if slots < 2 or cpus < 1 or not 2 <= cluster <= 1024:
             raise ValueError(f"slots={slots} cpus={cpus} cluster={cluster}")
         self.slots = slots
@@ -82,8 +96,14 @@ class PhysicalClusters:
         """Slots handed out now."""
         self.used_clusters = 0
         """Clusters with at least one slot handed out now."""
-        form = LoopPhysical if engine_name() == "numba" else ListPhysical
-        self._device: LoopPhysical | ListPhysical = form(slots, cpus, cluster, spread)
+        self.ends = np.array([area.first + area.slots for area in areas] or [slots])
+        """The slot behind each device."""
+        # Several devices are rare: the lists know one, the interpreted loop takes the others.
+        self._device: LoopPhysical | ListPhysical
+        if engine_name() == "numba" or len(areas) > 1:
+            self._device = LoopPhysical(slots, cpus, cluster, spread, ranked(slots, cluster, areas))
+        else:
+            self._device = ListPhysical(slots, cpus, cluster, spread)
 
     def feed(
         self, free: npt.ArrayLike, unit: npt.ArrayLike, cpu: npt.ArrayLike, passed: Passed | None = None
@@ -112,14 +132,14 @@ class PhysicalClusters:
             raise ValueError(f"cpu {int(on.max())} of {self.cpus}")
         done = self._device.run(frees, units, on, slot, change, passed)
         if passed is not None:
-            passed.tail[passed.tail == self.slots] = -1  # the end of a short last cluster
+            passed.tail[np.isin(passed.tail, self.ends)] = -1  # the end of a short last cluster
         self.used += done - 2 * int(np.count_nonzero(frees[:done]))
         self.used_clusters += int(change[:done].sum())
         if done < n:
             raise_contradiction(bool(frees[done]), int(units[done]), int(self._device.slot_of[units[done]]))
             raise SpaceError(
                 f"the replayed device is full: all {self.used} slots are taken",
-                f"it has {self.slots} slots of 4 KiB, the first is the swap header",
+                f"it has {self.slots} slots of 4 KiB, the first of each device is the swap header",
                 "give the policy a larger device, or record its real size with the trace",
             )
         return slot, change

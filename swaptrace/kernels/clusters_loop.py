@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from swaptrace.kernels.areas import Ranks, ranked
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.tables import LOWEST_BIT, Bools, Ints, Ints8, Ints16, Ints32, Words16, grown, shift_of
 
@@ -17,18 +18,24 @@ _NOBODY_ASKS = (np.zeros(0, np.int16), np.zeros(0, np.int64))
 class LoopPhysical:
     """State of the loop; the free slots are a bitmap of two levels, the lists are links between clusters."""
 
-    def __init__(self, slots: int, cpus: int, cluster: int, spread: bool) -> None:
+    def __init__(self, slots: int, cpus: int, cluster: int, spread: bool, ranks: Ranks | None = None) -> None:
         self._cluster = cluster
         self._spread = spread
-        clusters = -(-slots // cluster)
+        self._ranks = ranks = ranks or ranked(slots, cluster, ())
+        clusters = len(ranks.device)
         self.slot_of: Ints = np.full(0, -1, np.int64)
-        self._free_bits, self._free_words = _free_slots(slots, clusters, cluster)
+        self._free_bits, self._free_words = _free_slots(ranks.usable, cluster)
         self._count: Ints32 = np.zeros(clusters, np.int32)
         self._held: Bools = np.zeros(clusters, np.bool_)
-        # Two circular lists in one pair of arrays: `clusters` is the sentinel of the free list, +1 of nonfull.
-        self._after: Ints = np.append(np.arange(1, clusters + 1), [0, clusters + 1])
-        self._before: Ints = np.append(np.arange(-1, clusters - 1), [clusters - 1, clusters + 1])
-        self._before[0] = clusters
+        # Two circular lists per device in one pair of arrays. Of device d, `clusters + 2 * d` is the sentinel of the
+        # free list, which begins with all its clusters, and the next one that of nonfull.
+        self._after: Ints = np.arange(1, clusters + 2 * len(ranks.asked) + 1)
+        self._before: Ints = self._after - 2
+        last = np.flatnonzero(np.diff(ranks.device, append=-1))
+        first, end = np.append(0, last[:-1] + 1), clusters + 2 * np.arange(len(last))
+        self._after[end], self._after[last], self._before[first], self._before[end] = first, end, end, last
+        self._after[end + 1] = self._before[end + 1] = end + 1
+        self._turn: Ints = np.zeros(len(ranks.first) - 1, np.int64)  # by group of devices
         self._current: Ints = np.full(cpus, -1, np.int64)
         self._cursor: Ints = np.zeros(cpus, np.int64)
 
@@ -42,17 +49,17 @@ class LoopPhysical:
                 frees, units, on, slot, change, *(passed or _NOBODY_ASKS), self._cluster, shift_of(self._cluster),
                 self._spread, LOWEST_BIT,
                 self.slot_of, self._free_bits, self._free_words, self._count, self._held, self._after, self._before,
-                self._current, self._cursor,
+                self._current, self._cursor, self._ranks.device, self._ranks.asked, self._ranks.first,
+                self._ranks.group, self._turn,
             )
         )  # fmt: skip
 
 
-def _free_slots(slots: int, clusters: int, cluster: int) -> tuple[Ints, Ints]:
+def _free_slots(usable: Bools, cluster: int) -> tuple[Ints, Ints]:
     """Free slots as a bitmap of 32-bit words, and per cluster the set of its words that are not zero."""
-    words = -(-cluster // 32)
+    words, clusters = -(-cluster // 32), len(usable) // cluster
     free = np.zeros((clusters, words * 32), np.bool_)
-    free[:, :cluster] = np.arange(clusters * cluster).reshape(clusters, cluster) < slots
-    free[0, 0] = False
+    free[:, :cluster] = usable.reshape(clusters, cluster)
     bits = free.reshape(-1, 32) @ (1 << np.arange(32, dtype=np.int64))
     return bits, (bits.reshape(clusters, words) != 0) @ (1 << np.arange(words, dtype=np.int64))
 
@@ -61,15 +68,14 @@ def _free_slots(slots: int, clusters: int, cluster: int) -> tuple[Ints, Ints]:
 def _walk(
     frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: Ints16, tail: Ints, cluster: int,
     shift: int, spread: bool, lowest: Ints, slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32,
-    held: Bools, after: Ints, before: Ints, current: Ints, cursor: Ints,
+    held: Bools, after: Ints, before: Ints, current: Ints, cursor: Ints, device: Ints32, asked: Ints, group_first: Ints,
+    group_of: Ints, turn: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops; return how many were done (fewer than given: the next one is impossible)."""
     words = (cluster + 31) // 32
-    asked = len(tail) > 0
-    free_list = len(count)
-    nonfull = free_list + 1
-    first = free_list if spread else nonfull
-    second = nonfull if spread else free_list
+    measures = len(tail) > 0
+    clusters = len(count)
+    first = 0 if spread else 1  # of the lists of a device: free, nonfull
     for i in range(len(units)):
         unit = units[i]
         at = slot_of[unit]
@@ -91,7 +97,7 @@ def _walk(
                 if not was_full:
                     after[before[c]] = after[c]
                     before[after[c]] = before[c]
-                end = free_list if empty else nonfull
+                end = clusters + 2 * device[c] + (0 if empty else 1)
                 last = before[end]
                 after[last] = c
                 before[c] = last
@@ -124,31 +130,45 @@ def _walk(
                 current[cpu] = -1
                 held[c] = False
                 if free_words[c] != 0:
-                    if asked and start < cluster:
+                    if measures and start < cluster:
                         tail[i] = c * cluster + start
-                    end = free_list if count[c] == 0 else nonfull
+                    end = clusters + 2 * device[c] + (0 if count[c] == 0 else 1)
                     last = before[end]
                     after[last] = c
                     before[c] = last
                     after[c] = end
                     before[end] = c
         if o < 0:
-            c = after[first]
-            if c == first:
-                c = after[second]
-            stolen = c == second
+            c = clusters
+            for g in range(len(turn)):
+                size = group_first[g + 1] - group_first[g]
+                for _ in range(size):
+                    lists = clusters + 2 * asked[group_first[g] + turn[g]]
+                    turn[g] = (turn[g] + 1) % size
+                    c = after[lists + first]
+                    if c >= clusters:
+                        c = after[lists + 1 - first]
+                    if c < clusters:
+                        break
+                if c < clusters:
+                    break
+            stolen = c >= clusters
             if stolen:
                 # Every other cluster is full, so the candidates are the current ones.
+                best = len(turn)
                 for other in range(len(current)):
                     k = current[other]
-                    if k >= 0 and free_words[k] != 0 and (c == second or k < c):
-                        c = k
-                if c == second:
+                    if k >= 0 and free_words[k] != 0:
+                        g = group_of[device[k]]
+                        if g < best or (g == best and k < c):
+                            best = g
+                            c = k
+                if c >= clusters:
                     return i
             w = lowest[(free_words[c] & -free_words[c]) % 37]
             bits = free_bits[c * words + w]
             o = (w << 5) + lowest[(bits & -bits) % 37]
-            start = 1 if c == 0 else 0  # behind the swap header
+            start = 1 if c == 0 or device[c] != device[c - 1] else 0  # behind the swap header
             if not stolen:
                 after[before[c]] = after[c]
                 before[after[c]] = before[c]
@@ -165,6 +185,6 @@ def _walk(
         at = c * cluster + o
         slot_of[unit] = at
         slot[i] = at
-        if asked:
+        if measures:
             passed[i] = o - start
     return len(units)

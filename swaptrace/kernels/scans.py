@@ -42,7 +42,8 @@ class ScannedClusters:
         before, tail = passed.before[at].astype(np.int64), passed.tail[at]
         first = slot[at] - before
         cluster, per_line = self.clusters.cluster, self.entries_per_line
-        end = np.minimum((tail // cluster + 1) * cluster, self.clusters.slots)
+        device_end = self.clusters.ends[np.searchsorted(self.clusters.ends[:-1], tail, side="right")]
+        end = np.minimum((tail // cluster + 1) * cluster, device_end)
         tail_slots = np.where(tail >= 0, end - tail, 0)
         lines = slot[at] // per_line - first // per_line
         # a search that ends where it began, in the same cluster, may meet the line of the slot taken again

@@ -9,6 +9,8 @@ Writeback from the pool ends that. The table that says which slots are in use is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ from swaptrace.kernels.marks import Marks
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.layouts.scans import charge_table_scan
+from swaptrace.model.component import Area
 from swaptrace.model.ledger import VIRTUAL, Ledger
 from swaptrace.model.ops import Backing, Ops
 
@@ -27,8 +30,8 @@ __all__ = ["DeviceSlots", "IdleSlots"]
 class DeviceSlots:
     """Slots of live objects, with state carried from batch to batch."""
 
-    def __init__(self, slots: int, spread: bool, entries_per_line: int) -> None:
-        clusters = PhysicalClusters(slots, 1 << 16, spread=spread)
+    def __init__(self, slots: int, spread: bool, entries_per_line: int, areas: Sequence[Area] = ()) -> None:
+        clusters = PhysicalClusters(slots, 1 << 16, spread=spread, areas=areas)
         self._clusters = ScannedClusters(clusters, entries_per_line=entries_per_line)
         self._entries = new_entries()
         self._idle = IdleSlots()

@@ -31,7 +31,7 @@ import numpy as np
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.device_slots import DeviceSlots
 from swaptrace.layouts.zswap_tree import NODES, REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
-from swaptrace.model.component import PREFER, Layout, Space, choice
+from swaptrace.model.component import PREFER, PRIORITIES, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
 
@@ -54,6 +54,7 @@ class Direct(Layout):
             {"published": 8, "real": REAL_BYTES},
         ),
         PREFER,
+        PRIORITIES,
     )
     state_per_slot = (
         ("swap_map", "1 B per slot, static"),
@@ -78,8 +79,8 @@ class Direct(Layout):
     )
     references = ("LWN 1056405, 1057102", "20260505153854.1612033-1-nphamcs@gmail.com")
 
-    def __init__(self, bytes: int, prefer: bool) -> None:
-        self._xarray_bytes, self._spread = bytes, prefer
+    def __init__(self, bytes: int, prefer: bool, priorities: bool) -> None:
+        self._xarray_bytes, self._spread, self._priorities = bytes, prefer, priorities
         walks = np.zeros((2, len(Op), len(Backing)), np.int64)  # [object is new, op, backing]
         lines = np.zeros_like(walks)
         for op, (walk, line) in {
@@ -99,7 +100,9 @@ class Direct(Layout):
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._slots = DeviceSlots(space.slots, self._spread, entries_per_line=64)  # of swap_map
+        if self._priorities:
+            self.areas = space.by_priority(self.name)
+        self._slots = DeviceSlots(space.slots, self._spread, 64, self.areas)  # 64 bytes of swap_map to a line
         ledger.fix(METADATA, space.slots * _STATIC_BITS // 8)
 
     def enter(self, ops: Ops) -> None:

@@ -37,7 +37,7 @@ from swaptrace.kernels.scans import ENTRIES_PER_LINE
 from swaptrace.layouts.charges import classes_of
 from swaptrace.layouts.device_slots import DeviceSlots
 from swaptrace.layouts.zswap_tree import REAL_BYTES, TREE_ASSUMPTIONS, add_tree, hold_tree
-from swaptrace.model.component import PREFER, Layout, Space, choice
+from swaptrace.model.component import PREFER, PRIORITIES, Layout, Space, choice
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import Backing, Op, Ops
 
@@ -91,7 +91,7 @@ class SwapTable(Layout):
     name = "swap-table"
     summary = "direct physical slots, one swap table entry per slot (today's kernel)"
     direct = True
-    params = (choice("phase", "p4", "phase of the swap table series", PHASES), PREFER)
+    params = (choice("phase", "p4", "phase of the swap table series", PHASES), PREFER, PRIORITIES)
     state_per_slot = (
         ("swap table entry", "8 B per slot of a used cluster"),
         ("memcg id", "2 B per slot: static before p4, of a used cluster in p4, in the shadow in p4rfc"),
@@ -122,14 +122,17 @@ class SwapTable(Layout):
         "LWN 1056405, 1057102, 1072657",
     )
 
-    def __init__(self, phase: Phase, prefer: bool) -> None:
-        self._phase, self._spread = phase, prefer
+    def __init__(self, phase: Phase, prefer: bool, priorities: bool) -> None:
+        self._phase, self._spread, self._priorities = phase, prefer, priorities
         self._walks, self._lines = slot_costs(phase)
 
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._slots = DeviceSlots(space.slots, self._spread, 64 if self._phase.swap_map else ENTRIES_PER_LINE)
+        if self._priorities:
+            self.areas = space.by_priority(self.name)
+        entries_per_line = 64 if self._phase.swap_map else ENTRIES_PER_LINE
+        self._slots = DeviceSlots(space.slots, self._spread, entries_per_line, self.areas)
         ledger.fix(
             METADATA,
             space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,

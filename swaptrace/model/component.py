@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from swaptrace.model.errors import UsageError, closest
 from swaptrace.model.ledger import Ledger
@@ -16,6 +16,8 @@ from swaptrace.model.units import parse_bytes, parse_share
 
 __all__ = [
     "PREFER",
+    "PRIORITIES",
+    "Area",
     "Component",
     "Layout",
     "Param",
@@ -32,17 +34,42 @@ __all__ = [
 PAGE = 4096
 _MOST_BYTES, _MOST_SHARE, _MOST_COUNT = 8 << 40, 10.0, (1 << 31) - 1  # addresses in pages are kept as int32
 _LEAST_SLOTS = 512  # one cluster
+_MOST_AREAS = 4
+
+
+class Area(NamedTuple):
+    """One of several swap devices that lie behind one another: its first slot, a cluster boundary; its slots, the
+    header included; its priority (the highest is used first).
+    """
+
+    first: int
+    slots: int
+    priority: int
 
 
 @dataclass(frozen=True)
 class Space:
     """Where a policy runs: the swap slots that the recording had, header pages included.
 
-    ``bases`` tells at which slot each swap type begins if all devices lie behind one another.
+    ``bases`` tells at which slot each swap type begins if all devices lie behind one another; ``areas`` are these
+    devices, in the same order.
     """
 
     slots: int
     bases: tuple[tuple[int, int], ...] = ()
+    areas: tuple[Area, ...] = ()
+
+    def by_priority(self, owner: str) -> tuple[Area, ...]:
+        """Return the devices for ``owner``, a part with priorities=on. Raises :class:`UsageError` unless there are 2 to
+        4 of them.
+        """
+        if not 2 <= len(self.areas) <= _MOST_AREAS:
+            raise UsageError(
+                f"{owner}: priorities=on cannot act.",
+                f"The trace names {len(self.areas)} swap device(s) of known size; it takes 2 to {_MOST_AREAS}.",
+                "Leave it out.",
+            )
+        return self.areas
 
 
 @dataclass(frozen=True)
@@ -129,6 +156,13 @@ PREFER = choice(
     {"nonfull": False, "free": True},
 )
 
+PRIORITIES = choice(
+    "priorities",
+    "off",
+    "on: the recorded swap devices are several, used by priority; off: they act as one",
+    {"off": False, "on": True},
+)
+
 
 class Component(Protocol):
     """What layouts and stages have in common. Its constructor takes its parsed parameters by name."""
@@ -163,6 +197,7 @@ class Stage(Component, Protocol):
     moves: bool = False  # a placement: pages move on the device after they were written out
     under_mixed: ClassVar[bool] = False  # a placement: it also hands out the slots that are swap entries (ops.mapped)
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
+    areas: tuple[Area, ...] = ()  # the devices that these pages are, if several
     compressors: Mapping[Backing, str] = MappingProxyType({})  # lz4 or zstd, by backing; lz4 where it does not say
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
@@ -195,6 +230,7 @@ class Layout(Component, Protocol):
     scan_asks_owners: ClassVar[bool] = False  # the allocator asks the entry of each slot in use that it passes over
     mixed: bool = False
     reverse_map: bool = True  # a virtual layout: a physical slot leads back to its entry
+    areas: tuple[Area, ...] = ()  # a direct layout: the devices whose slots it hands out, if several
     virtual_swapoff: ClassVar[bool] = False  # its virtual space can be disabled while physical devices stay
     state_per_slot: ClassVar[tuple[tuple[str, str], ...]] = ()
     lookups: ClassVar[tuple[tuple[str, str, str], ...]] = ()  # op, lookups, cache lines

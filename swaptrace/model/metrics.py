@@ -325,6 +325,27 @@ METRICS: tuple[Metric, ...] = (
             ),
         )
     ),
+    *(
+        metric
+        for device in range(1, 5)
+        for metric in (
+            *_metrics(
+                _N,
+                _E,
+                "pages",
+                {f"devices.{device}.pages_peak": f"most slots of swap device {device} in use at once (priorities=on)"},
+            ),
+            *_metrics(
+                _L,
+                _E,
+                "B",
+                {
+                    f"devices.{device}.written_bytes": f"written to swap device {device}",
+                    f"devices.{device}.read_bytes": f"read from swap device {device}",
+                },
+            ),
+        )
+    ),
     *_metrics(
         _N,
         _E,

@@ -228,7 +228,8 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
             "Take one of them.",
         )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
-    idle = [name for name, _ in slots.given if name in ("size", "prefer")] if slots else []
+    _refuse_idle_priorities(policy, spec, slots is not None, "dedup" in names)
+    idle = [name for name, _ in slots.given if name in ("size", "prefer", "alloc")] if slots else []
     if idle and policy.layout.kind.direct and "dedup" not in names:
         raise UsageError(
             f"{spec}: slots:{idle[0]} cannot act.",
@@ -272,3 +273,21 @@ def _refuse_between(policy: Policy, spec: str) -> None:
                 "A swap entry that is a slot is taken when it begins, and page tables, which name it, are not updated.",
                 "Take slots, or tiers without demote=, or a layout whose entries are all virtual.",
             )
+def _refuse_idle_priorities(policy: Policy, spec: str, slots: bool, dedup: bool) -> None:
+    """Refuse priorities=on where it does not say which device a page goes to."""
+    layout, kind = policy.layout.texts.get("priorities", "off"), policy.layout.kind
+    stage = next((part.texts["priorities"] for part in policy.path if part.kind.name == "slots"), "off")
+    if layout == "on" and not slots:
+        raise UsageError(
+            f"{spec}: {kind.name}:priorities=on cannot act.",
+            "Only slots places pages on the recorded swap devices.",
+            "Leave it out.",
+        )
+    if kind.direct and layout != stage and (dedup or stage == "on"):
+        raise UsageError(
+            f"{spec}: priorities={stage} of slots and {layout} of {kind.name} at once.",
+            "The swap entries are slots of these devices"
+            + (", and dedup has the contents in other slots of the same." if dedup else "."),
+            f"Give {kind.name}:priorities=on"
+            + (", and slots:priorities=on as well." if dedup else ", and leave it out at slots."),
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.model.component import Space
+from swaptrace.model.component import Area, Space
 from swaptrace.model.trace import Trace
 
 __all__ = ["space_of"]
@@ -21,8 +21,11 @@ def space_of(trace: Trace) -> Space:
             np.maximum.at(highest, events["swap_type"], events["slot"])
         for swap_type in np.flatnonzero(highest >= 0).tolist():
             known[swap_type] = max(known.get(swap_type, 0), int(highest[swap_type]) + 1)
-    bases, total = [], 0
+    priority = {device.swap_type: device.priority for device in trace.meta.devices}
+    bases, areas, total = [], [], 0
     for swap_type, pages in known.items():
         bases.append((swap_type, total))
+        if pages > 1:  # the header, and at least one more
+            areas.append(Area(total, pages, priority.get(swap_type, 0)))
         total += -(-pages // _CLUSTER) * _CLUSTER
-    return Space(max(total, _CLUSTER), tuple(bases))
+    return Space(max(total, _CLUSTER), tuple(bases), tuple(areas))

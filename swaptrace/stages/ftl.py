@@ -2,7 +2,8 @@
 
 Rule. The rule of :mod:`swaptrace.kernels.ftl`, fed with the page addresses that the host writes, in order, and with
 the ranges that the host reports as dead (discard) where they come between them. Requests are those of
-``write.requests``: pages that follow each other in place and in order, whatever the time between them.
+``write.requests``: pages that follow each other in place and in order, whatever the time between them. Each of several
+swap devices (priorities=on) has a translation layer of its own; the figures are their sums.
 
 Sources: P. Desnoyers, "Analytic modeling of SSD write performance", SYSTOR 2012 (greedy cleaning); L. Xiang and B.
 Kurkoski, arXiv:1110.4245 (first in, first out); B. Van Houdt, "Performance of garbage collection algorithms for
@@ -18,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.ftl import PageMappedFtl
-from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, choice, share_param
+from swaptrace.model.component import PAGE, Area, Layout, Role, Space, Stage, bytes_param, choice, share_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import ERASE_BLOCKS, Ledger
 from swaptrace.model.ops import DeviceWrites, Ops
+from swaptrace.stages.per_device import device_of
 
 __all__ = ["Ftl"]
 
@@ -70,21 +72,38 @@ class Ftl(Stage):
         """Begin a replay."""
         self._ledger = ledger
         self.pages = above.pages if above is not None else space.slots
-        self._ftl = PageMappedFtl(self.pages, self._block, self._spare, self._program, self._fifo, self._streams)
+        areas = above.areas if above is not None else ()
+        self._areas = areas or (Area(0, self.pages, 0),)
+        self._ftls = [
+            PageMappedFtl(area.slots, self._block, self._spare, self._program, self._fifo, self._streams)
+            for area in self._areas
+        ]
 
     def feed(self, ops: Ops) -> Ops:
         """Program the writes of this batch."""
         if ops.writes is not None and (len(ops.writes.page) or len(ops.writes.dead_page)):
-            self._ftl.feed(_stream(ops.writes))
+            stream = _stream(ops.writes)
+            if len(self._ftls) == 1:
+                self._ftls[0].feed(stream)
+            else:
+                self._feed_each(stream)
         return ops
+
+    def _feed_each(self, stream: NDArray[np.int64]) -> None:
+        """Program the writes on the device to which each belongs."""
+        device = device_of(self._areas, np.where(stream < 0, ~stream, stream))
+        for number, (area, ftl) in enumerate(zip(self._areas, self._ftls, strict=True)):
+            here = stream[device == number]
+            ftl.feed(np.where(here < 0, here + area.first, here - area.first))
 
     def finish(self) -> None:
         """Report what the device did."""
-        self._ftl.finish()
-        self._ledger.count("write.flash_bytes", PAGE * self._ftl.flash_pages)
-        self._ledger.count("write.padding_bytes", PAGE * self._ftl.padded_pages)
-        self._ledger.count("write.erases", self._ftl.erases)
-        self._ledger.count(ERASE_BLOCKS, self._ftl.blocks)
+        for ftl in self._ftls:
+            ftl.finish()
+            self._ledger.count("write.flash_bytes", PAGE * ftl.flash_pages)
+            self._ledger.count("write.padding_bytes", PAGE * ftl.padded_pages)
+            self._ledger.count("write.erases", ftl.erases)
+            self._ledger.count(ERASE_BLOCKS, ftl.blocks)
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what larger program pages cost."""

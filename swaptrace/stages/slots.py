@@ -9,23 +9,33 @@ content, and gives it back at its end. Slots are handed out by the rule of :mod:
 of the op. Every store writes one page, every read that arrives reads one. With ``discard=on`` a slot that is given back
 is reported to the device's translation layer at once.
 
+With ``alloc=append`` slots are handed out by the rule of :mod:`swaptrace.kernels.next_free` instead. With
+``priorities=on`` (of the layout, where its swap entries are the slots) the recorded swap devices are several, by the
+rule of :mod:`swaptrace.kernels.clusters`; they lie behind one another on one address line, along which requests are
+counted, and each has a translation layer of its own.
+
 Source: mm/swapfile.c cluster allocator (6.12 and later); design of delayed physical allocation:
 20260505153854.1612033-1-nphamcs@gmail.com (vswap v6: slot allocated in swap_writeout).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.mapped import MappedClusters, per_op
+from swaptrace.kernels.next_free import NextFree
 from swaptrace.kernels.order import in_order, indices
 from swaptrace.kernels.places import exchanges, new_places, turns
 from swaptrace.kernels.scans import ScannedClusters
-from swaptrace.model.component import PREFER, Layout, Role, Space, Stage, choice, size_param
+from swaptrace.model.component import PREFER, PRIORITIES, Layout, Role, Space, Stage, choice, size_param
+from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.stages.per_device import PerDevice
 
 __all__ = ["MAX_CPUS", "Slots"]
 
@@ -48,16 +58,30 @@ class Slots(Stage):
         ),
         PREFER,
         size_param(),
+        choice(
+            "alloc",
+            "exact",
+            "slots as the kernel's clusters hand them out, or the next free one behind the last (append)",
+            {"exact": False, "append": True},
+        ),
+        PRIORITIES,
     )
     assumptions = (
-        "All swap devices of the trace act as one device; priorities are not replayed.",
+        "All swap devices of the trace act as one device, unless priorities=on.",
         "Every page is an order-0 allocation.",
     )
     references = ("mm/swapfile.c: cluster_alloc_swap_entry, relocate_cluster",)
 
-    def __init__(self, discard: bool, prefer: bool, size: int) -> None:
+    def __init__(self, discard: bool, prefer: bool, size: int, alloc: bool, priorities: bool) -> None:
+        for name, cannot, why in (
+            ("prefer=free", alloc and prefer, "alloc=append knows no clusters."),
+            ("priorities=on", alloc and priorities, "alloc=append knows one device."),
+            ("size", size and priorities, "With priorities=on the devices have the sizes that the recording had."),
+        ):
+            if cannot:
+                raise UsageError(f"slots: {name} cannot act.", why, "Leave one of them out.")
         self._discard, self._spread = discard, prefer
-        self._size = size
+        self._size, self._append, self._priorities = size, alloc, priorities
         self._places = new_places()
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
@@ -65,9 +89,18 @@ class Slots(Stage):
         self._ledger = ledger
         self._direct = layout.direct
         self.pages = self._size or space.slots
-        clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
-        self._clusters = ScannedClusters(clusters, layout.scan_asks_owners)
+        if self._priorities:
+            self.areas = space.by_priority(self.name)
+        self._clusters: NextFree | ScannedClusters
+        if self._append:
+            self._clusters = NextFree(self.pages)
+        else:
+            clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread, areas=self.areas)
+            self._clusters = ScannedClusters(clusters, layout.scan_asks_owners)
         self._mapped = MappedClusters(-(-self.pages // CLUSTER))
+        if layout.direct:
+            self.areas = layout.areas
+        self._per_device = PerDevice(self.areas, ledger) if self.areas else None
 
     def feed(self, ops: Ops) -> Ops:
         """Place the stores, and turn them and the reads into device traffic."""
@@ -82,20 +115,34 @@ class Slots(Stage):
         ops.writes = DeviceWrites(stores, to, ops.block[stores], np.zeros(len(stores), np.bool_), dead_before, dead)
         self._ledger.written.extend(to)
         self._ledger.read.extend(slot[reads])
+        if self._per_device is not None:
+            self._per_device.traffic(to, slot[reads])
         ops.backing |= (ops.backing == Backing.PENDING) * np.uint8(Backing.DISK)
         return ops
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield the figures of each device, if there are several."""
+        if self._per_device is not None:
+            yield from self._per_device.figures()
 
     def _at_entry(self, ops: Ops) -> NDArray[np.int64]:
         assert ops.entry is not None
         if self._discard:
             self._given = np.where(ops.op == Op.FREE, ops.entry, -1)
+        if self._per_device is not None:
+            at = indices(ops.lives != 0)
+            self._per_device.hold(at, ops.entry[at], ~ops.new[at], len(ops))
         return ops.entry
 
     def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
         """Return for each op the slot that it stores to or reads from."""
         who = turns(ops)
         giving, block, cpu = exchanges(ops, who)
-        slots, used, scan = self._clusters.feed(giving, block, cpu)
+        scan = None
+        if isinstance(self._clusters, NextFree):
+            slots, used = self._clusters.feed(giving, block, cpu)
+        else:
+            slots, used, scan = self._clusters.feed(giving, block, cpu)
         slot, clusters = self._places.feed(ops, who, slots, used)
         if self._discard:
             self._given = np.full(len(ops), -1, np.int64)
@@ -104,7 +151,9 @@ class Slots(Stage):
             at, taking = in_order(who.gives, who.takes)
             change = self._mapped.feed(slots // CLUSTER, used, taking & ops.mapped[at])
             ops.mapped_clusters = per_op(at, change, len(ops))
-        if len(scan.at):
+        if self._per_device is not None:
+            self._per_device.hold(in_order(who.gives, who.takes)[0], slots, giving, len(ops))
+        if scan is not None and len(scan.at):
             scan.at = np.flatnonzero(who.takes)[np.cumsum(~giving)[scan.at] - 1]
         change_of_slots = who.takes.view(np.int8) - who.gives.view(np.int8)
         ops.placement = Placement(change_of_slots, clusters, who.takes, who.gives, scan=scan)

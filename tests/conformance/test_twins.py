@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.kernels.loop import Engine, using_engine
+from swaptrace.model.meta import SwapDevice
 from swaptrace.policies.catalogue import NAMED
 from swaptrace.policies.registry import resolve
 from swaptrace.replay.engine import replay
@@ -58,6 +61,8 @@ SPECS = [
     "direct+zswap:pool=64KiB+ftl:erase=64KiB",
     f"direct:bytes=published+zswap:pool=256KiB,order=lru+{SMALL_FLASH}",
     "swap-table:phase=p1+zswap:pool=64KiB,load=keep",
+    "vswap-v6+slots:alloc=append,size=2048",
+    "swap-table+dedup+slots:alloc=append,discard=on+ftl:erase=64KiB",
     "direct+dedup+zram:same=off",
     "vswap-v6+slots:size=1600,discard=on+ftl:erase=64KiB,op=0%,prog=32KiB,gc=fifo,streams=2",
     "swap-table+ftl:erase=64KiB,prog=32KiB,streams=3",
@@ -70,6 +75,13 @@ SPECS = [
     "vswap-module:share=100%,bypass=1/3,redirect=4+zswap:pool=64KiB,load=keep,order=lru",
     "vswap-module:redirect=16,share=70%+zero:ro=on,same=on+ksm:lag=0s",
     "vswap-module:memcg_table=eager,share=0.9+tiers:sizes=20%/25%/60%,memcg=1@2/2@13",
+]
+
+
+SEVERAL = [  # swap devices by priority
+    "swap-table:priorities=on+slots:discard=on+ftl:erase=64KiB,prog=16KiB",
+    "direct:priorities=on,prefer=free+dedup+slots:priorities=on",
+    "vswap-v6+slots:priorities=on",
 ]
 
 
@@ -131,6 +143,21 @@ def test_of_a_crowded_device_each_layout_reads_what_its_design_makes_it_read() -
     assert v3 == v5 > v6 == table > 0
     v3, v5, *_ = values("indirection.lookups")
     assert v3 - v5 == values("trace.frees")[0]  # each on its own: one more question
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("spec", SEVERAL)
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 2500), max_size=6), levels=st.permutations([1, 1, -2]))
+def test_devices_by_priority_equal_their_twin(
+    engine: Engine, spec: str, seed: int, cuts: list[int], levels: list[int]
+) -> None:
+    trace = random_trace(seed, 2500)
+    sizes = zip((600, 513, 3000), levels, strict=True)
+    devices = tuple(SwapDevice(n, n + 1, pages=pages, priority=level) for n, (pages, level) in enumerate(sizes))
+    several = MemoryTrace(trace.columns, trace.valid, dataclasses.replace(trace.meta, devices=devices))
+    with using_engine(engine):
+        assert_twin(several, spec, cuts)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from swaptrace.model.component import Space
 from swaptrace.model.events import Backend, Cause, Kind
 from swaptrace.policies.registry import resolve as resolve_policy
 from swaptrace.replay.space import space_of
@@ -15,10 +16,14 @@ from tests.oracle.stages import STAGES, World
 from tests.streams import MemoryTrace
 
 
-def twin(spec: str, slots: int) -> SlowPolicy:
+def twin(spec: str, space: Space) -> SlowPolicy:
     policy = resolve_policy(spec)
-    layout = LAYOUTS[policy.layout.kind.name](slots, **policy.layout.texts)
-    world = World(slots, layout, {part.kind.name: part.texts for part in policy.path})
+    texts = dict(policy.layout.texts)
+    priorities = texts.pop("priorities", "off")
+    layout = LAYOUTS[policy.layout.kind.name](space.slots, **texts)
+    if priorities == "on":
+        layout.several_devices(space.areas)
+    world = World(space.slots, layout, {part.kind.name: part.texts for part in policy.path}, space.areas)
     return SlowPolicy(layout, [STAGES[name](world, **texts) for name, texts in world.path.items()])
 
 
@@ -29,7 +34,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
 
 def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", until: int | None = None) -> SlowPolicy:
     """Return the twin of ``spec`` after all ops of ``trace``; of those not after the time ``until``, if given."""
-    policy = twin(spec, space_of(trace.cut([])).slots)
+    policy = twin(spec, space_of(trace.cut([])))
     c, v = trace.columns, trace.valid
     causes = c.get("cause", np.zeros(trace.rows, np.uint8))
     events = [

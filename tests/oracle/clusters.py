@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from swaptrace.model.errors import SpaceError
 
 
 class SlowPhysicalClusters:
     """`swaptrace.kernels.clusters`: lists of cluster numbers and sets of free slots."""
 
-    def __init__(self, slots: int, cpus: int, cluster: int, spread: bool = False) -> None:
+    def __init__(
+        self, slots: int, cpus: int, cluster: int, spread: bool = False, areas: Sequence[tuple[int, int, int]] = ()
+    ) -> None:
         self.spread = spread
         self.cluster = cluster
-        self.free_slots = [
-            {slot for slot in range(first, min(first + cluster, slots)) if slot != 0}
-            for first in range(0, slots, cluster)
-        ]
+        areas = areas or [(0, slots, 0)]
+        self.free_slots: list[set[int]] = [set() for _ in range(0, slots, cluster)]
+        self.owner: list[int] = [max(d for d, (first, _, _) in enumerate(areas) if first <= c * cluster)
+                                 for c in range(len(self.free_slots))]  # fmt: skip
+        for first, size, _ in areas:
+            for slot in range(first + 1, first + size):
+                self.free_slots[slot // cluster].add(slot)
         self.capacity = [len(free) for free in self.free_slots]
-        self.free = list(range(len(self.free_slots)))
-        self.nonfull: list[int] = []
+        self.priority = [priority for *_, priority in areas]
+        self.line = sorted(range(len(areas)), key=lambda d: -self.priority[d])
+        self.free_of = [[c for c, d in enumerate(self.owner) if d == device] for device in range(len(areas))]
+        self.nonfull_of: list[list[int]] = [[] for _ in areas]
         self.current: dict[int, int] = {}
         self.cursor: dict[int, int] = {}
         self.slot_of: dict[int, int] = {}
@@ -35,12 +44,13 @@ class SlowPhysicalClusters:
 
     def _look(self, c: int, begin: int) -> int | None:
         """Look at one slot after the other; return the first free one."""
-        end = min((c + 1) * self.cluster, c * self.cluster + self.capacity[c] + (c == 0))
+        begins_device = c == 0 or self.owner[c] != self.owner[c - 1]
+        end = min((c + 1) * self.cluster, c * self.cluster + self.capacity[c] + begins_device)
         self.passed.append([])
         for slot in range(begin, end):
             if slot in self.free_slots[c]:
                 return slot
-            if slot != 0:
+            if not (begins_device and slot == c * self.cluster):  # the header
                 self.passed[-1].append(slot)
         return None
 
@@ -52,10 +62,10 @@ class SlowPhysicalClusters:
         if c not in self.current.values():
             if len(self.free_slots[c]) == self.capacity[c]:
                 if not was_full:
-                    self.nonfull.remove(c)
-                self.free.append(c)
+                    self.nonfull_of[self.owner[c]].remove(c)
+                self.free_of[self.owner[c]].append(c)
             elif was_full:
-                self.nonfull.append(c)
+                self.nonfull_of[self.owner[c]].append(c)
         return slot
 
     def _take(self, unit: int, cpu: int) -> int:
@@ -74,24 +84,52 @@ class SlowPhysicalClusters:
                     return found
             del self.current[cpu]
             if len(self.free_slots[c]) == self.capacity[c]:
-                self.free.append(c)
+                self.free_of[self.owner[c]].append(c)
             elif self.free_slots[c]:
-                self.nonfull.append(c)
-        if self.free or self.nonfull:
-            first, second = (self.free, self.nonfull) if self.spread else (self.nonfull, self.free)
-            c = first.pop(0) if first else second.pop(0)
-            self.current[cpu] = c
-            slot = self._look(c, c * self.cluster)
-            assert slot is not None
-            self.cursor[cpu] = slot + 1
-            return slot
+                self.nonfull_of[self.owner[c]].append(c)
+        for device in list(self.line):
+            self.line.remove(device)
+            behind = [i for i, other in enumerate(self.line) if self.priority[other] >= self.priority[device]]
+            self.line.insert(behind[-1] + 1 if behind else 0, device)
+            free, nonfull = self.free_of[device], self.nonfull_of[device]
+            if free or nonfull:
+                first, second = (free, nonfull) if self.spread else (nonfull, free)
+                c = first.pop(0) if first else second.pop(0)
+                self.current[cpu] = c
+                slot = self._look(c, c * self.cluster)
+                assert slot is not None
+                self.cursor[cpu] = slot + 1
+                return slot
         available = [c for c in set(self.current.values()) if self.free_slots[c]]
         if not available:
             raise SpaceError("full")
-        c = min(available)
+        best = max(self.priority[self.owner[c]] for c in available)
+        c = min(c for c in available if self.priority[self.owner[c]] == best)
         stolen = self._look(c, c * self.cluster)
         assert stolen is not None
         return stolen
+
+
+class SlowNextFree:
+    """`swaptrace.kernels.next_free`: a set of free slots."""
+
+    def __init__(self, slots: int) -> None:
+        self.free = set(range(1, slots))
+        self.slot_of: dict[int, int] = {}
+        self.cursor = 1
+        self.passed: list[list[int]] = []  # it is not the kernel's: what it passes over is not counted
+
+    def step(self, free: bool, unit: int, cpu: int) -> tuple[int, int]:
+        before = len({slot // 512 for slot in self.slot_of.values()})
+        if free:
+            slot = self.slot_of.pop(unit)
+            self.free.add(slot)
+        else:
+            slot = min(self.free, key=lambda s: (s < self.cursor, s))
+            self.free.remove(slot)
+            self.slot_of[unit] = slot
+            self.cursor = slot + 1
+        return slot, len({slot // 512 for slot in self.slot_of.values()}) - before
 
 
 class SlowVirtualClusters:

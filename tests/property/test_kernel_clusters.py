@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swaptrace.kernels.areas import ranked
 from swaptrace.kernels.clusters import Passed, PhysicalClusters
 from swaptrace.kernels.clusters_loop import LoopPhysical
 from swaptrace.kernels.loop import Engine, using_engine
+from swaptrace.kernels.next_free import NextFree
 from swaptrace.kernels.virtual import VirtualClusters
 from swaptrace.kernels.virtual_lists import ListVirtual
 from swaptrace.kernels.virtual_loop import LoopVirtual
+from swaptrace.model.component import Area
 from swaptrace.model.errors import SpaceError
 from tests.engines import COMPILED, ENGINES
-from tests.oracle.clusters import SlowPhysicalClusters, SlowVirtualClusters
+from tests.oracle.clusters import SlowNextFree, SlowPhysicalClusters, SlowVirtualClusters
 
 CPUS = 3
 FORMS = [pytest.param("numba", marks=COMPILED), "interpreted", "lists"]
@@ -91,6 +94,61 @@ def test_physical_equals_reference(
     assert np.concatenate([slot for slot, _ in parts]).tolist() == [slot for slot, _ in want]
     assert np.concatenate([change for _, change in parts]).tolist() == [change for _, change in want]
     assert (fast.used, fast.used_clusters) == (len(slow.slot_of), slow.used_clusters())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=150, deadline=None)
+@given(
+    stream=STREAMS,
+    sizes=st.lists(st.tuples(st.integers(2, 40), st.integers(-1, 1)), min_size=2, max_size=4),
+    cluster=st.sampled_from([2, 5, 8, 40]),
+    spread=st.booleans(),
+)
+def test_devices_by_priority_equal_their_reference(
+    form: str, stream: tuple[int, int, float], sizes: list[tuple[int, int]], cluster: int, spread: bool
+) -> None:
+    seed, n, fill = stream
+    areas, slots = [], 0
+    for size, priority in sizes:
+        areas.append(Area(slots, size, priority))
+        slots += -(-size // cluster) * cluster
+    free, unit, cpu = random_ops(seed, n, sum(size - 1 for size, _ in sizes), fill)
+    slow = SlowPhysicalClusters(slots, CPUS, cluster, spread, list(areas))
+    want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
+    with using_engine("numba" if form == "numba" else "numpy"):
+        fast = PhysicalClusters(slots, CPUS, cluster, spread, areas)
+        if form == "interpreted":
+            fast._device = LoopPhysical(slots, CPUS, cluster, spread, ranked(slots, cluster, areas))
+        parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(cuts(seed, n))]
+    assert np.concatenate([slot for slot, _ in parts]).tolist() == [slot for slot, _ in want]
+    assert np.concatenate([change for _, change in parts]).tolist() == [change for _, change in want]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=100, deadline=None)
+@given(stream=STREAMS, slots=st.integers(2, 90))
+def test_next_free_equals_reference(engine: Engine, stream: tuple[int, int, float], slots: int) -> None:
+    seed, n, fill = stream
+    free, unit, cpu = random_ops(seed, n, slots - 1, fill)
+    slow = SlowNextFree(slots)
+    want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
+    with using_engine(engine):
+        fast = NextFree(slots)
+        parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(cuts(seed, n))]
+    assert np.concatenate([slot for slot, _ in parts]).tolist() == [slot for slot, _ in want]
+    assert np.concatenate([change for _, change in parts]).tolist() == [change for _, change in want]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_next_free_goes_round_and_says_when_it_is_full(engine: Engine) -> None:
+    with using_engine(engine):
+        slots = NextFree(4)
+        got = [int(slots.feed([op < 0], [abs(op)], [0])[0][0]) for op in (1, 2, -1, 3, 4)]
+        assert got == [1, 2, 1, 3, 1]
+        with pytest.raises(SpaceError, match="all 3 slots"):
+            slots.feed([False], [5], [0])
+        with pytest.raises(ValueError, match="allocated twice"):
+            slots.feed([False], [4], [0])
 
 
 @pytest.mark.parametrize("form", FORMS)

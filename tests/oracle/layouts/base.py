@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from tests.oracle.books import Books, SlowOp
 from tests.oracle.clusters import SlowVirtualClusters
@@ -37,6 +37,11 @@ class SlowLayout:
 
     def pages_per_segment(self, pages: int) -> None:
         """Hear how many pages a segment of the placement below has."""
+
+    areas: Sequence[tuple[int, int, int]] = ()
+
+    def several_devices(self, areas: Sequence[tuple[int, int, int]]) -> None:
+        """Hear first slot, slots and priority of the swap devices: they are not one."""
 
     def scan(self, op: SlowOp, books: Books, dedup: bool) -> None:
         """Charge what the allocator passed over: nothing but lines of its own table."""

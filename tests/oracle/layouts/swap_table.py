@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.oracle.books import Books, SlowOp
 from tests.oracle.clusters import SlowPhysicalClusters
 from tests.oracle.layouts.base import SlowLayout, table_lines
@@ -15,9 +17,14 @@ class SlowSwapTable(SlowLayout):
         self.phase = phase
         self.static = int(slots * per_slot) + slots // 512 * (48 if phase == "p4" else 32)
         self.page = 5120 if phase == "p4" else 4096
-        self.clusters = SlowPhysicalClusters(slots, 8, 512, prefer == "free")
+        self.slots, self.spread = slots, prefer == "free"
+        self.clusters = SlowPhysicalClusters(slots, 8, 512, self.spread)
         self.slot: dict[int, int] = {}
         self.idle: set[int] = set()
+
+    def several_devices(self, areas: Sequence[tuple[int, int, int]]) -> None:
+        self.areas = areas
+        self.clusters = SlowPhysicalClusters(self.slots, 8, 512, self.spread, areas)
 
     def enter(self, op: SlowOp) -> None:
         self.now = self.slot.get(op.obj, -1)

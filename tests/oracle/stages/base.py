@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.oracle.books import Books, SlowOp
@@ -34,7 +34,9 @@ class World:
     slots: int
     layout: SlowLayout
     path: Mapping[str, Mapping[str, str]]
+    areas: Sequence[tuple[int, int, int]] = ()
     device_pages: int = 0
+    several: Sequence[tuple[int, int, int]] = ()  # the devices below, if not one
 
 
 class SlowStage:
