@@ -1,8 +1,8 @@
 """The case studies of docs/cases: pages whose commands are run, and whose output is what they print.
 
-A fence of ``sh`` is run by the shell, in a folder where ``traces`` are the sample traces; if a fence of ``text`` follows
-it, that is its output. All commands of a page run in one folder, in order. `make docs` writes the output again,
-tests/cli/test_case_studies.py compares it.
+A fence of ``sh`` is run by the shell, in a folder where ``traces`` are the sample traces; if a fence of ``text``
+follows it, that is its output. All commands of a page run in one folder, in order. `make docs` writes the output
+again, tests/cli/test_case_studies.py compares it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ def rerun(page: str) -> str:
 def _shell(commands: str, folder: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     run = subprocess.run(
-        ["bash", "-eu", "-c", commands], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+        ["bash", "-eu", "-c", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if run.returncode:
         raise RuntimeError(f"{commands}\n{run.stdout}{run.stderr}")

@@ -273,6 +273,8 @@ def _refuse_between(policy: Policy, spec: str) -> None:
                 "A swap entry that is a slot is taken when it begins, and page tables, which name it, are not updated.",
                 "Take slots, or tiers without demote=, or a layout whose entries are all virtual.",
             )
+
+
 def _refuse_idle_priorities(policy: Policy, spec: str, slots: bool, dedup: bool) -> None:
     """Refuse priorities=on where it does not say which device a page goes to."""
     layout, kind = policy.layout.texts.get("priorities", "off"), policy.layout.kind

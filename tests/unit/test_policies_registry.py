@@ -96,6 +96,8 @@ def test_a_strict_index_refuses_the_parameters_of_a_loose_one() -> None:
 def test_program_pages_divide_erase_blocks() -> None:
     with pytest.raises(UsageError, match="whole number of program pages"):
         resolve("swap-table+ftl:erase=64KiB,prog=12KiB")
+
+
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
