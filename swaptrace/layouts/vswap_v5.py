@@ -13,9 +13,9 @@ question, link; find the device, find the sector; allocate, set the reverse map)
 its slot (twice the question, device, sector). Read: 12 V (tryget 2, look up, prepare, is it a folio?, memcg id, add,
 zeromap, is it on a device?, free, free_folio, put), + 1 V for data in a buffer or pool, + 2 V and 1 P for data on the
 device (device, sector). Swap-cache hit: 6 V (tryget 2, look up, is it on a device?, free, put). Writeback from a
-compressed pool: 4 V (look up, is it on a device?, link, sector), + 2 P for the slot. A further page table entry: 1 V.
-Where a physical slot is given back: + 1 V (uncharge its memcg) and 1 P. Memory that acts as a swap device counts as the
-device. Moves: layouts/moves.py.
+compressed pool: 5 V (look up, is it on a device?, link, device, sector), + 2 P for the slot. A further page table
+entry: 1 V. Where a physical slot is given back: + 1 V (uncharge its memcg) and 1 P. Memory that acts as a swap device
+counts as the device. Moves: layouts/moves.py.
 
 Free: 4 V (memcg id of the page table entry, count it down, release the backing, clear the memcg id), in v3 one more
 (does its neighbour have the same backing?). v5 frees the entries of a folio in one batch: each further page costs 3 V
@@ -95,7 +95,7 @@ class VswapV5(DescriptorLayout):
     )
     references = ("20260320192735.748051-1-nphamcs@gmail.com", "20260320192735.748051-15-nphamcs@gmail.com")
     version = Version(
-        out=(8, 11, 13), read=(12, 13, 14), hit=6, free=4, writeback=4, pte=2, begins=2, kept=3, gives=1, frees_on=3,
+        out=(8, 11, 13), read=(12, 13, 14), hit=6, free=4, writeback=5, pte=2, begins=2, kept=3, gives=1, frees_on=3,
     )  # fmt: skip
     shape = MoveCosts(fixed_lines=1, descriptor_bytes=DESCRIPTOR, first_byte=HEADER, second_line_from=8 * _IN_LINE)
     asked = replace(shape, first_byte=HEADER + 16, used_bytes=8)  # its count and flags

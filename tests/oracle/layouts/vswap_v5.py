@@ -38,7 +38,7 @@ class SlowVswapV5(SlowVirtual):
                 "IN": 12 + 2 * disk + in_ram,
                 "HIT": 6,
                 "FREE": self.asks_before_free + 2,
-                "WRITEBACK": 4,
+                "WRITEBACK": 5,
                 "DUP": 1,
                 "PUT": self.asks_before_free,
             }[op.name]

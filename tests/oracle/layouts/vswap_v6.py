@@ -20,10 +20,10 @@ class SlowVswapV6(SlowVirtual):
         self.settle(books)
         disk = op.backing in ("DISK", "RAM")
         if op.out:
-            walks = 6 if disk else 5
+            walks = 1 + 1 + 2 + (1 if op.backing in ("ZERO", "SAME") else 2)
         else:
-            read = 12 if disk else 11 if op.backing in ("BUFFER", "ZSWAP") else 10
-            walks = {"IN": read, "HIT": 5, "FREE": 1, "WRITEBACK": 3, "DUP": 1, "PUT": 1}[op.name]
+            read = 12 + (disk or op.backing in ("BUFFER", "ZSWAP"))
+            walks = {"IN": read, "HIT": 6, "FREE": 1, "WRITEBACK": 2, "DUP": 1, "PUT": 1}[op.name]
         bypass = 2 if op.name in ("IN", "HIT") else 0
         hit = False
         if self.mru and op.sub == 0:
