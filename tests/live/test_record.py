@@ -33,8 +33,8 @@ PAGES = 24 << 8  # 24 MiB of every test; with the interpreter and the cgroup of 
 
 
 def swaptrace(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    if words[0] == "record" and not {"--backend", "--recover"} & set(words):  # test_bpf.py is about the other tier
-        words = ("record", "--tier", "tracepoint", *words[1:])
+    if words[0] == "record" and not {"--backend", "--recover", "--dry-run", "--device"} & set(words):
+        words = ("record", "--tier", "tracepoint", *words[1:])  # tests/live/test_bpf.py is about the other tier
     return subprocess.run(
         [sys.executable, "-m", "swaptrace", *words], capture_output=True, text=True, cwd=cwd, check=False
     )

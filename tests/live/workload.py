@@ -69,18 +69,25 @@ def squeeze(area: mmap.mmap) -> None:
     """Take zswap's pool away for a moment: what it holds goes to the device.
 
     Each page that the pool refuses wakes its shrinker, which passes over an entry once before it writes it back
-    and gives up after 16 of them: so there are many small page-outs.
+    and gives up after 16 of them: so there are many small page-outs. The shrinker is a worker, which a busy machine
+    keeps waiting: it has 30 seconds to write a thousand pages back.
     """
     before = POOL_LIMIT.read_text()
     POOL_LIMIT.write_text("0")
-    end = time.monotonic() + 2
+    end, enough = time.monotonic() + 30, written_back() + 1000
     step = 4 * PAGE
-    while time.monotonic() < end:
+    while written_back() < enough and time.monotonic() < end:
         for at in range(0, len(area) // 8, step):
             for page in range(at, at + step, PAGE):
                 area[page] = area[page] | 1
             area.madvise(PAGEOUT, at, step)
     POOL_LIMIT.write_text(before)
+
+
+def written_back() -> int:
+    """Return how many pages zswap has written to the device since boot."""
+    vmstat = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    return int(vmstat["zswpwb"])
 
 
 def make_room(area: mmap.mmap, done: int) -> None:

@@ -23,14 +23,18 @@ BACKENDS = {
 
 
 def rows_of(
-    records: Sequence[Record], devs: Mapping[int, int], zero_events: bool, bypassed: Sequence[int] = ()
+    records: Sequence[Record],
+    devs: Mapping[int, int],
+    zero_events: bool,
+    bypassed: Sequence[int] = (),
+    synchronous: Sequence[int] = (),
 ) -> list[Row]:
     """Return the rows of ``records``, which are in the order of the ring."""
     records = sorted(records, key=lambda r: r["ts"])
     times = folio_times(records)
     answers, taken, in_fault = answers_of(records)
     handles: dict[int, int] = {}
-    silent: set[int] = set()
+    silent: dict[int, Backend] = {}
     keyed: list[tuple[int, int, Row]] = []
     for at in sorted(range(len(records)), key=lambda i: (times[i], i)):
         r = records[at]
@@ -38,14 +42,15 @@ def rows_of(
         rows: list[Row] = []
         if kind == RecordKind.OUT:
             rows = [out_row(r, devs)]
+            silent.pop(r["swp"], None)
             if r["backend"] == RecordBackend.ZERO and (not zero_events or r["flags"] & RecordFlag.ROOT_MEMCG):
-                silent.add(r["swp"])
-            else:
-                silent.discard(r["swp"])
+                silent[r["swp"]] = Backend.ZERO
+            if r["backend"] == RecordBackend.ZSWAP and r["swp"] >> 58 in synchronous:
+                silent[r["swp"]] = Backend.ZSWAP
             if r["flags"] & RecordFlag.HANDLE:
                 handles[r["aux"]] = r["swp"]
         elif kind == RecordKind.FAULT:
-            rows = fault_rows(r, records[answers[at]] if at in answers else None, r["swp"] in silent, devs)
+            rows = fault_rows(r, records[answers[at]] if at in answers else None, silent.get(r["swp"]), devs)
             if rows[0]["backend"] == Backend.CACHE and r["swp"] >> 58 in bypassed:
                 rows[0]["backend"] = Backend.UNKNOWN
         elif kind in ACCESSES and at not in taken:
@@ -67,6 +72,8 @@ def rows_of(
             rows = [base(r, kind=Kind.PROC_EXEC if kind == RecordKind.EXEC else Kind.PROC_EXIT)]
         elif kind == LOST:
             rows = [base(r, kind=Kind.LOST, csize=r["aux"])]
+        if kind in (RecordKind.ZSWAP_IN, RecordKind.ZSWAP_FREE, RecordKind.WRITEBACK):
+            silent.pop(r["swp"], None)
         for row in rows:
             row["ts"] = times[at]
             keyed.append((times[at], at, row))
@@ -158,12 +165,12 @@ def out_row(r: Record, devs: Mapping[int, int]) -> Row:
     return row | {"has_hash": bool(flags & RecordFlag.HASHED), "has_fill": filled}
 
 
-def fault_rows(r: Record, answer: Record | None, silent: bool, devs: Mapping[int, int]) -> list[Row]:
+def fault_rows(r: Record, answer: Record | None, silent: Backend | None, devs: Mapping[int, int]) -> list[Row]:
     page = r["va"] & ~4095
     common = {"kind": Kind.SWAP_IN, "cause": Cause.FAULT, "owner_tgid": r["tgid"]}
     common["write"] = bool(r["flags"] & RecordFlag.WRITE)
     if answer is None:
-        state = {"backend": Backend.ZERO, "conf": Confidence.BACKEND} if silent else {"backend": Backend.CACHE}
+        state = {"backend": silent, "conf": Confidence.BACKEND} if silent else {"backend": Backend.CACHE}
         rows = folio(r, r["swp"], devs, 1, **common, **state, va=page)
         return [row | {"memcg": 0, "pfn": -1} for row in rows]
     pages = pages_of(answer)

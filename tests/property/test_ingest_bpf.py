@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from swaptrace.ingest.bpf.known import LastKnown
 from swaptrace.ingest.bpf.records import RECORD, Chunk, RawInfo, RecordBackend, RecordFlag, RecordKind
 from swaptrace.ingest.bpf.rows import BpfRows
 from swaptrace.ingest.bpf.window import LOST, SPAN_NS, windows
-from swaptrace.model.events import COLUMNS
+from swaptrace.model.events import COLUMNS, Backend, Cause, Confidence
 from tests.oracle.bpf import Record, rows_of
 
 NAMES = [column.name for column in COLUMNS if not column.text]
@@ -109,9 +110,13 @@ def chunks_of(array: NDArray[Any], cuts: list[int], lazy: bool) -> list[Chunk]:
 
 
 def converted(
-    chunks: list[Chunk], zero_events: bool, batch: int, bypassed: tuple[int, ...] = ()
+    chunks: list[Chunk],
+    zero_events: bool,
+    batch: int,
+    bypassed: tuple[int, ...] = (),
+    synchronous: tuple[int, ...] = (),
 ) -> dict[str, NDArray[Any]]:
-    rows = BpfRows(RawInfo(zero_events=zero_events, bypassed=bypassed), DEVS)
+    rows = BpfRows(RawInfo(zero_events=zero_events, bypassed=bypassed), DEVS, synchronous)
     parts = []
     for window in windows(chunks, batch):
         columns, masks = rows.feed(window, np.full(len(window.records), -1, np.int32))
@@ -135,6 +140,7 @@ def nulls(name: str, rows: int) -> NDArray[Any]:
     zero_events=st.booleans(),
     lazy=st.sampled_from([False, False, False, True]),
     bypassed=st.sampled_from([(), (), (0,), (1,)]),
+    synchronous=st.sampled_from([(), (0,), (0, 1)]),
 )
 def test_rows_are_those_of_the_rules(
     found: list[dict[str, int]],
@@ -144,12 +150,13 @@ def test_rows_are_those_of_the_rules(
     zero_events: bool,
     lazy: bool,
     bypassed: tuple[int, ...],
+    synchronous: tuple[int, ...],
 ) -> None:
     for at in range(len(found) - 1):  # neighbours in the ring may be out of order
         if shuffle.random() < 0.3:
             found[at], found[at + 1] = found[at + 1], found[at]
-    got = converted(chunks_of(packed(found), cuts, lazy), zero_events, batch, bypassed)
-    want = rows_of(found, DEVS, zero_events, bypassed)
+    got = converted(chunks_of(packed(found), cuts, lazy), zero_events, batch, bypassed, synchronous)
+    want = rows_of(found, DEVS, zero_events, bypassed, synchronous)
     assert len(got["ts"]) == len(want)
     assert bool((np.diff(got["ts"]) >= 0).all())
     for name in (*NAMES, "has_hash", "has_fill"):
@@ -170,6 +177,28 @@ def test_an_access_belongs_to_a_fault_of_an_earlier_window() -> None:
     assert got["ts"].tolist() == [row["ts"] for row in want]
     assert got["kind"].tolist() == [row["kind"] for row in want]
     assert len(want) == 3
+
+
+@pytest.mark.parametrize(
+    ("synchronous", "between", "backend"),
+    [
+        ((1,), [], Backend.ZSWAP),
+        ((), [], Backend.CACHE),  # on a disk zswap gives up its entry at a load, and shows it
+        ((1,), [RecordKind.ZSWAP_IN], Backend.CACHE),  # it went into the swap cache
+        ((1,), [RecordKind.WRITEBACK], Backend.CACHE),
+    ],
+)
+def test_in_front_of_zram_zswap_keeps_its_entry_at_a_load(
+    synchronous: tuple[int, ...], between: list[RecordKind], backend: Backend
+) -> None:
+    page = {name: 0 for name in RECORD.names or ()} | {"swp": 1 << 58 | 7, "tid": 1, "pages": 1}
+    found = [page | {"kind": int(RecordKind.OUT), "ts": 1, "backend": int(RecordBackend.ZSWAP)}]
+    found += [page | {"kind": int(kind), "ts": 2, "tid": 2} for kind in between]
+    found += [page | {"kind": int(RecordKind.FAULT), "ts": 3}, page | {"kind": int(RecordKind.ZSWAP_FREE), "ts": 4}]
+    got = converted([Chunk(packed(found), 9, 0)], True, 1, (), synchronous)
+    hit = got["cause"] == Cause.FAULT
+    assert got["backend"][hit].tolist() == [backend]
+    assert got["conf"][hit].tolist() == [Confidence.BACKEND if backend is Backend.ZSWAP else 0]
 
 
 def test_an_overwritten_object_is_no_free_slot() -> None:

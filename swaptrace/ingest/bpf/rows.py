@@ -13,7 +13,9 @@ first page.
 * A fault without access found its page in memory: backend ``cache``; ``unknown`` on a swap type whose I/O takes no bio
   (zram before 6.3). But zero pages of the root cgroup, and all on a
   kernel without count_memcg_events, come in silently: if the latest OUT of the slot was such a zero page, the backend
-  is ``zero``, inferred.
+  is ``zero``, inferred. And zswap keeps its entry, of which nothing shows, where a page is read past the swap cache
+  (SWP_SYNCHRONOUS_IO: zram): if the latest OUT of a slot there was stored by zswap, and no ZSWAP_IN, ZSWAP_FREE or
+  WRITEBACK of the slot came since, the backend is ``zswap``, inferred.
 * WRITEBACK: rows ``writeback``, cause zswap. ZSWAP_FREE, SLOT_FREE: rows ``slot_free``.
 * HANDLE_FREE: the slot is that of the latest OUT with this handle: a row ``slot_free``, cause zs_handle; none if that
   slot is just being overwritten by the task (the record names its write). The handle is forgotten.
@@ -24,7 +26,7 @@ A row is in the order (time, record time, place in the ring, page).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,9 +57,10 @@ _STEPS = {"slot": 1, "pfn": 1, "va": _PAGE, "sub": 1}  # what counts up from pag
 
 
 class BpfRows:
-    """Feed windows in order; get columns and masks in NumPy form. ``counts`` are rows by kind."""
+    """Feed windows in order; get columns and masks in NumPy form. ``devs`` are the disks of swap types, ``synchronous``
+    the types on zram. ``counts`` are rows by kind, ``silent`` swap-ins whose backend is inferred, by backend."""
 
-    def __init__(self, info: RawInfo, devs: Mapping[int, int]) -> None:
+    def __init__(self, info: RawInfo, devs: Mapping[int, int], synchronous: Collection[int] = ()) -> None:
         self._zero_events = info.zero_events
         self._unseen = np.full(256, Backend.CACHE, np.uint8)
         self._unseen[list(info.bypassed)] = Backend.UNKNOWN
@@ -65,10 +68,12 @@ class BpfRows:
         for swap_type, dev in devs.items():
             self._dev_of_type[swap_type] = dev
         self._slot_of_handle = LastKnown()
-        self._silent_zeros = LastKnown()
+        self._kept = LastKnown()  # by slot: the backend of what comes in silently
+        self._synchronous = np.zeros(256, np.bool_)
+        self._synchronous[list(synchronous)] = True
         self.counts = np.zeros(len(Kind), np.int64)
         self.stored_sizes = 0
-        self.silent = 0
+        self.silent = {Backend.ZERO: 0, Backend.ZSWAP: 0}
 
     def feed(self, window: Window, comm: NDArray[np.int32]) -> Rows:
         """Return the rows of the fresh records of ``window``; ``comm`` holds a code of a name per record."""
@@ -154,10 +159,12 @@ class BpfRows:
         backend[kind == RecordKind.ZSWAP_IN] = Backend.ZSWAP
         backend[kind == RecordKind.ZERO_IN] = Backend.ZERO
         silent = self._silent(build, faults[~answered])
-        backend[np.flatnonzero(~answered)[silent]] = Backend.ZERO
+        told = np.flatnonzero(~answered)[silent > 0]
+        backend[told] = silent[silent > 0]
         conf = np.zeros(len(faults), np.uint8)
-        conf[np.flatnonzero(~answered)[silent]] = Confidence.BACKEND
-        self.silent += int(silent.sum())
+        conf[told] = Confidence.BACKEND
+        for inferred in self.silent:
+            self.silent[inferred] += int((silent == inferred).sum())
         pages = np.where(answered, build.pages(source), 1)
         swp, va = build.of("swp", faults), build.of("va", faults) & ~np.uint64(_PAGE - 1)
         # A large folio is aligned in its swap area and in memory alike (can_swapin_thp() of mm/memory.c).
@@ -199,21 +206,26 @@ class BpfRows:
             csize=np.where(kind == RecordKind.ZSWAP_IN, build.of("csize", at), 0),
         )
 
-    def _silent(self, build: _Build, faults: Array) -> NDArray[np.bool_]:
-        """Tell which of these fresh ``faults`` without an access hit a zero page that comes in silently."""
+    def _silent(self, build: _Build, faults: Array) -> NDArray[np.uint8]:
+        """Return what these fresh ``faults`` without an access hit that comes in silently: its backend, 0 where none
+        is known."""
         outs = build.fresh(RecordKind.OUT)
-        flags = build.of("flags", outs)
-        zero = build.of("backend", outs) == RecordBackend.ZERO
-        zero &= np.bool_(not self._zero_events) | (flags & RecordFlag.ROOT_MEMCG != 0)
-        if not len(self._silent_zeros) and not zero.any():
-            return np.zeros(len(faults), np.bool_)
-        ops = np.concatenate([outs, faults])
+        backend = build.of("backend", outs)
+        zero = backend == RecordBackend.ZERO
+        zero &= np.bool_(not self._zero_events) | (build.of("flags", outs) & RecordFlag.ROOT_MEMCG != 0)
+        zswap = backend == RecordBackend.ZSWAP
+        zswap &= self._synchronous[(build.of("swp", outs) >> _TYPE_SHIFT).astype(np.uint8)]
+        if not len(self._kept) and not zero.any() and not zswap.any():
+            return np.zeros(len(faults), np.uint8)
+        gone = [build.fresh(kind) for kind in (RecordKind.ZSWAP_IN, RecordKind.ZSWAP_FREE, RecordKind.WRITEBACK)]
+        ops = np.concatenate([outs, *gone, faults])
         order = np.lexsort((ops, build.ts[ops]))
+        value = np.zeros(len(ops), np.uint64)
+        value[: len(outs)] = np.select([zero, zswap], [Backend.ZERO, Backend.ZSWAP])
+        writes = np.arange(len(ops)) < len(ops) - len(faults)
         answers = np.empty(len(ops), np.uint64)
-        value = np.concatenate([zero, np.zeros(len(faults), np.bool_)])[order].astype(np.uint64)
-        writes = np.arange(len(ops)) < len(outs)
-        answers[order] = self._silent_zeros.step(build.of("swp", ops)[order], value, writes[order])
-        found: NDArray[np.bool_] = answers[len(outs) :] != 0
+        answers[order] = self._kept.step(build.of("swp", ops)[order], value[order], writes[order])
+        found: NDArray[np.uint8] = answers[len(ops) - len(faults) :].astype(np.uint8)
         return found
 
     # -- frees ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from swaptrace.ingest.bpf.window import Window, windows
 from swaptrace.ingest.comms import CommTable
 from swaptrace.ingest.raw import Findings, empty
 from swaptrace.model.errors import InputError
-from swaptrace.model.events import Kind
+from swaptrace.model.events import Backend, Kind
 from swaptrace.model.meta import Capability, Sight, SwapDevice, TraceMeta
 
 __all__ = ["BpfSource", "true_types"]
@@ -43,7 +43,9 @@ class BpfSource:
         self.done = 0
         if not self.size:
             raise InputError(f"{self._path} is empty.", "Nothing was swapped, or the recorder was killed at once.")
-        self._rows = BpfRows(self._info, {device.swap_type: device.dev for device in self.devices})
+        devs = {device.swap_type: device.dev for device in self.devices}
+        zram = [device.swap_type for device in self.devices if device.kind == "zram"]
+        self._rows = BpfRows(self._info, devs, zram)
         areas = [next((a for a in self.devices if (a.path, a.pages) == (d.path, d.pages)), d) for d in base.devices]
         self._changes = AreaChanges(base.swap_changes, areas)
         self._comms = CommTable()
@@ -127,15 +129,17 @@ class BpfSource:
                 "frees are seen as those of zram's objects: slots of zero and same-filled pages have none, their ends "
                 "are inferred"
             )
-        if self._rows.silent:
+        if zeros := self._rows.silent[Backend.ZERO]:
             notes.append(
-                f"{self._rows.silent:,} swap-ins of zero pages (of the root cgroup, or on this kernel) are inferred: "
+                f"{zeros:,} swap-ins of zero pages (of the root cgroup, or on this kernel) are inferred: "
                 "the kernel reports none of them"
             )
+        if loads := self._rows.silent[Backend.ZSWAP]:
+            notes.append(f"{loads:,} swap-ins from zswap are inferred: in front of zram it keeps its entry at a load")
         if not info.zero_events and self._base.settings.get("zswap.enabled", "N")[:1] in ("Y", "1"):
             notes.append(
                 "this kernel has no count_memcg_events: a fault that zswap answered without giving up its entry counts "
-                "as a swap-cache hit"
+                "as a swap-cache hit, except in front of zram"
             )
         if info.unpaired_writes:
             notes.append(f"{info.unpaired_writes:,} pages were written that no mm_vmscan_write_folio reported")
