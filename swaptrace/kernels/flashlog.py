@@ -1,4 +1,4 @@
-"""A RAM buffer in front of a log of erase-block-sized segments, cleaned greedily.
+"""A RAM buffer in front of a log of erase-block-sized segments, and its cleaner.
 
 Rule. The device has ``segments`` segments of ``segment_pages`` pages; page ``i`` of segment ``s`` has the
 address ``s * segment_pages + i``. A segment is *free* or *in use*; all are free at first, listed in order
@@ -13,9 +13,18 @@ buffer are in the order of their STOREs.
   at the tail of the free list.
 * **Flush**: write one segment.
 
-  1. If at most ``reserve`` segments are free, *clean* the segment in use with the fewest live pages, the
-     lowest number on ties: its live pages are carried, in order of address, and it becomes free, at the
-     tail of the free list. If even that one is completely live, the log is full: SpaceError.
+  1. If at most ``reserve`` segments are free, *clean* one segment in use: its live pages are carried, in order
+     of address, and it becomes free, at the tail of the free list. A completely live segment is never cleaned,
+     it would give no room; if all are, the log is full: SpaceError. Of the others, the cleaner takes
+
+     * ``GREEDY``: the one with the fewest live pages,
+     * ``FIFO``: the one that was written first,
+     * ``COST_BENEFIT``: the one with the largest ``floor(65536 * (size - live) * age / (size + live))``, where
+       ``size`` is ``segment_pages``, ``live`` its live pages, and ``age`` the number of segments written from
+       it on, itself included. This is (1 - u) * age / (1 + u) of the log-structured file system (Rosenblum
+       and Ousterhout, 1992) with time counted in segments written: the age of its youngest page,
+
+     each time the lowest number on ties.
   2. The head of the free list comes into use. Its pages are written in order: first the carried ones, then
      the oldest copies of the buffer, which leave it, exactly ``segment_pages`` in all.
 
@@ -32,11 +41,11 @@ import numpy.typing as npt
 
 from swaptrace.kernels.flashlog_loop import LoopLog
 from swaptrace.kernels.flashlog_vector import VectorLog
-from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry
+from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Gc, Geometry
 from swaptrace.kernels.loop import engine_name
 from swaptrace.kernels.tables import readable
 
-__all__ = ["DROP", "FETCH", "STORE", "FlashLog", "FlashResult"]
+__all__ = ["DROP", "FETCH", "STORE", "FlashLog", "FlashResult", "Gc"]
 
 
 class FlashLog:
@@ -49,10 +58,13 @@ class FlashLog:
         segment_pages: pages per segment.
         buffer_pages: capacity of the buffer, at least ``segment_pages``.
         reserve: number of free segments at which the cleaner starts.
+        gc: which segment it takes.
     """
 
-    def __init__(self, segments: int, segment_pages: int, buffer_pages: int, reserve: int = 2) -> None:
-        geometry = Geometry(segments, segment_pages, buffer_pages, reserve)
+    def __init__(
+        self, segments: int, segment_pages: int, buffer_pages: int, reserve: int = 2, gc: Gc = Gc.GREEDY
+    ) -> None:
+        geometry = Geometry(segments, segment_pages, buffer_pages, reserve, gc)
         self._log = LoopLog(geometry) if engine_name() == "numba" else VectorLog(geometry)
         self.buffered = 0
         """Live pages in the buffer now."""

@@ -27,9 +27,10 @@ class LoopLog:
         self._live: Ints32 = np.full(geometry.segments, geometry.segment_pages + 1, np.int32)
         self._free: Ints32 = np.arange(geometry.segments, dtype=np.int32)
         self._carry: Ints32 = np.empty(geometry.segment_pages, np.int32)
-        # queue head, queue tail, live pages in the queue, free list head, free segments, then the counts of
-        # the last call: pages written, segments that became free, and why it stopped.
-        self._state: Ints = np.array([0, 0, 0, 0, geometry.segments, 0, 0, 0], np.int64)
+        self._written: Ints = np.zeros(geometry.segments, np.int64)  # how many segments were written before it
+        # queue head, queue tail, live pages in the queue, free list head, free segments, segments written so
+        # far, then the counts of the last call: pages written, segments that became free, and why it stopped.
+        self._state: Ints = np.array([0, 0, 0, 0, geometry.segments, 0, 0, 0, 0], np.int64)
 
     def feed(self, op: Bytes, unit: Ints32) -> FlashResult:
         """Run ops in order; as :meth:`FlashLog.feed`, for contiguous read-only columns."""
@@ -48,10 +49,10 @@ class LoopLog:
             dead_at, dead_segment = np.empty(dead_room, np.int64), np.empty(dead_room, np.int32)
             done = _walk(
                 done, op, unit, hit, address, absorbed, buffered, live, segments, at, page, out, gc, dead_at,
-                dead_segment, g.segment_pages, g.buffer_pages, g.reserve, self._where, self._queue,
-                self._held, self._live, self._free, self._carry, self._state,
+                dead_segment, g.segment_pages, g.buffer_pages, g.reserve, int(g.gc), self._where, self._queue,
+                self._held, self._live, self._free, self._carry, self._written, self._state,
             )  # fmt: skip
-            k, m, stopped = (int(count) for count in self._state[5:])
+            k, m, stopped = (int(count) for count in self._state[6:])
             written.append((at[:k], page[:k], out[:k], gc[:k]))
             died.append((dead_at[:m], dead_segment[:m]))
             if done == n:
@@ -71,8 +72,8 @@ class LoopLog:
 def _walk(
     start: int, ops: Bytes, units: Ints32, hit: Bools, address: Ints, absorbed: Bools, buffered: Ints32,
     live_change: Ints32, segments: Ints8, at: Ints, page: Ints, out: Ints32, gc: Bools, dead_at: Ints,
-    dead_segment: Ints32, segment_pages: int, buffer_pages: int, reserve: int, where: Ints32, queue: Ints32,
-    held: Ints32, live: Ints32, free: Ints32, carry: Ints32, state: Ints,
+    dead_segment: Ints32, segment_pages: int, buffer_pages: int, reserve: int, policy: int, where: Ints32,
+    queue: Ints32, held: Ints32, live: Ints32, free: Ints32, carry: Ints32, written: Ints, state: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops from ``start``; return where it stopped, with the reason in ``state``.
 
@@ -83,6 +84,7 @@ def _walk(
     pages = state[2]
     free_head = state[3]
     free_count = state[4]
+    clock = state[5]
     k = 0
     m = 0
     reason = 0
@@ -146,11 +148,19 @@ def _walk(
             carried = 0
             if free_count <= reserve:
                 victim = -1
-                fewest = segment_pages
+                best = -1
                 for s in range(len(live)):
-                    if live[s] < fewest:
-                        fewest = live[s]
-                        victim = s
+                    dead = segment_pages - live[s]
+                    if dead > 0:
+                        if policy == 0:
+                            worth = dead
+                        elif policy == 1:
+                            worth = clock - written[s]
+                        else:
+                            worth = (dead * (clock - written[s]) << 16) // (segment_pages + live[s])
+                        if worth > best:
+                            best = worth
+                            victim = s
                 if victim < 0:
                     reason = 2
                     stop = i
@@ -173,6 +183,8 @@ def _walk(
             free_count -= 1
             in_use += 1
             live[s] = segment_pages
+            written[s] = clock
+            clock += 1
             for j in range(segment_pages):
                 if j < carried:
                     u = carry[j]
@@ -201,7 +213,8 @@ def _walk(
     state[2] = pages
     state[3] = free_head
     state[4] = free_count
-    state[5] = k
-    state[6] = m
-    state[7] = reason
+    state[5] = clock
+    state[6] = k
+    state[7] = m
+    state[8] = reason
     return stop

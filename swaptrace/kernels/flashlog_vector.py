@@ -12,7 +12,7 @@ from collections import deque
 
 import numpy as np
 
-from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry, all_live, refuse_absent
+from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Gc, Geometry, all_live, refuse_absent
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32, grown
 
 __all__ = ["VectorLog"]
@@ -38,6 +38,8 @@ class VectorLog:
         # Free segments count as more than completely live, so that they are never the one with the fewest.
         self._live: Ints32 = np.full(geometry.segments, geometry.segment_pages + 1, np.int32)
         self._free = deque(range(geometry.segments))
+        self._written: Ints = np.zeros(geometry.segments, np.int64)  # how many segments were written before it
+        self._clock = 0  # segments written so far
 
     def feed(self, op: Bytes, unit: Ints32) -> FlashResult:
         """Run ops in order; as :meth:`FlashLog.feed`, for contiguous read-only columns."""
@@ -65,6 +67,25 @@ class VectorLog:
         self._buffer = walk.remaining(n)
         self._copy[self._buffer] = np.arange(-len(self._buffer), 0)
         return result
+
+    def victim(self) -> int:
+        """Return the segment that the cleaner takes.
+
+        Raises:
+            SpaceError: all segments in use are completely live.
+        """
+        size, gc = self.geometry.segment_pages, self.geometry.gc
+        dead = size - self._live  # -1 of a free one
+        worth = dead.astype(np.int64)
+        if gc != Gc.GREEDY:
+            worth = self._clock - self._written
+            if gc == Gc.COST_BENEFIT:
+                worth = (dead * worth << 16) // (size + self._live)
+            worth[dead <= 0] = -1
+        best = int(worth.argmax())
+        if dead[best] <= 0:
+            raise all_live(self.geometry)
+        return best
 
     def _copies(self, op: Bytes, unit: Ints32) -> tuple[Ints32, Ints32, Ints32, Ints]:
         """Follow each unit through the chunk, as if no copy ever moved.
@@ -209,9 +230,7 @@ class _Walk:
         log, size = self.log, self.log.geometry.segment_pages
         carried: Ints32 = np.empty(0, np.int32)
         if len(log._free) <= log.geometry.reserve:
-            victim = int(log._live.argmin())
-            if log._live[victim] >= size:
-                raise all_live(log.geometry)
+            victim = log.victim()
             held = log._held[victim * size : (victim + 1) * size]
             carried = held[held >= 0]
             held[:] = -1
@@ -221,6 +240,8 @@ class _Walk:
         page = segment * size
         units = np.concatenate([carried, self.queue_unit[oldest]])
         log._live[segment] = size
+        log._written[segment] = log._clock
+        log._clock += 1
         log._held[page : page + size] = units
         log._address[units] = np.arange(page, page + size, dtype=np.int32)
         self.head = int(oldest[-1]) + 1

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import IntEnum
 
 import numpy as np
 
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32
 from swaptrace.model.errors import SpaceError
 
-__all__ = ["DROP", "FETCH", "STORE", "FlashResult", "Geometry", "all_live", "refuse_absent"]
+__all__ = ["DROP", "FETCH", "STORE", "FlashResult", "Gc", "Geometry", "all_live", "refuse_absent"]
 
 STORE, DROP, FETCH = 0, 1, 2
 
 
+class Gc(IntEnum):
+    """Which segment the cleaner takes; the rule is at the head of :mod:`swaptrace.kernels.flashlog`."""
+
+    GREEDY = 0
+    FIFO = 1
+    COST_BENEFIT = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes of a flash log: segments of ``segment_pages``, a buffer of ``buffer_pages``, free ``reserve``."""
+    """Sizes and habits of a flash log: what :class:`FlashLog` says of each."""
 
     segments: int
     segment_pages: int
     buffer_pages: int
     reserve: int
+    gc: Gc = Gc.GREEDY
 
     def __post_init__(self) -> None:
         if not (1 <= self.segment_pages <= self.buffer_pages and 0 <= self.reserve < self.segments):

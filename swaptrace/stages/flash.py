@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from swaptrace.kernels.flashfeed import ask, per_op
-from swaptrace.kernels.flashlog import FlashLog
+from swaptrace.kernels.flashlog import FlashLog, Gc
 from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, choice, count_param, size_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
@@ -30,8 +30,11 @@ from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placeme
 __all__ = ["Flash"]
 
 
+GC = {"greedy": Gc.GREEDY, "fifo": Gc.FIFO, "cost-benefit": Gc.COST_BENEFIT}
+
+
 class Flash(Stage):
-    """A RAM buffer and a log of erase blocks, cleaned greedily."""
+    """A RAM buffer and a log of erase blocks."""
 
     name = "flash"
     role = Role.PLACEMENT
@@ -40,6 +43,7 @@ class Flash(Stage):
         bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
         bytes_param("erase", "4MiB", "erase block of the device: one segment"),
         count_param("reserve", "2", "free segments at which the cleaner starts"),
+        choice("gc", "greedy", "segment that the cleaner takes: fewest live pages, oldest, or LFS cost-benefit", GC),
         choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
         size_param(),
     )
@@ -48,9 +52,13 @@ class Flash(Stage):
         "No timer and no memory pressure: only a full buffer is written.",
         "The reverse map lives in RAM; segments carry no summary block.",
     )
-    references = ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657")
+    references = (
+        "aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330",
+        "LWN 1072657",
+        "Rosenblum and Ousterhout, ACM TOCS 10(1), 1992 (cost-benefit)",
+    )
 
-    def __init__(self, buffer: int, erase: int, reserve: int, discard: bool, size: int) -> None:
+    def __init__(self, buffer: int, erase: int, reserve: int, gc: Gc, discard: bool, size: int) -> None:
         if buffer < erase:
             raise UsageError(
                 "flash: the buffer is smaller than an erase block.",
@@ -59,7 +67,7 @@ class Flash(Stage):
             )
         self._segment = erase // PAGE
         self._buffer = buffer // PAGE
-        self._reserve, self._discard, self._size = reserve, discard, size
+        self._reserve, self._gc, self._discard, self._size = reserve, gc, discard, size
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -73,7 +81,7 @@ class Flash(Stage):
         self.pages = segments * self._segment
         self._ledger = ledger
         self._own_map = layout.direct
-        self._log = FlashLog(segments, self._segment, self._buffer, self._reserve)
+        self._log = FlashLog(segments, self._segment, self._buffer, self._reserve, self._gc)
         if self._own_map:
             ledger.fix(METADATA, 8 * space.slots)
 

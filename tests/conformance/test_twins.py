@@ -44,6 +44,8 @@ SPECS = [
     "vswap-table+tiers:sizes=15%/20%/70%,demote=5us,prefer=free,memcg=1@1/2@23",
     "vswap-v6+dedup+tiers:sizes=20%/80%,demote=2us",
     f"swap-table+{SMALL_FLASH}",
+    f"vswap-v6+{SMALL_FLASH},size=1280,gc=fifo+ftl:erase=64KiB",
+    f"swap-table+{SMALL_FLASH},size=1280,gc=cost-benefit",
     "swap-table+zswap:pool=256KiB,order=lru,load=keep,incompressible=store+ftl:erase=64KiB",
     "vswap-v6+zswap:pool=128KiB,accept=50%+slots:discard=on+ftl:erase=64KiB",
     "vswap-table+zswap:pool=1MiB,order=lru,accept=100%",

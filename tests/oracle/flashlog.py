@@ -8,7 +8,9 @@ from swaptrace.model.errors import SpaceError
 class SlowFlashLog:
     """Dicts only: `buffer` in order of STORE, `used[segment]` = live address -> unit."""
 
-    def __init__(self, segments: int, segment_pages: int, buffer_pages: int, reserve: int) -> None:
+    def __init__(self, segments: int, segment_pages: int, buffer_pages: int, reserve: int, gc: str = "greedy") -> None:
+        self.gc = gc
+        self.log: list[int] = []  # segments in the order in which they were written
         self.segment_pages, self.buffer_pages, self.reserve = segment_pages, buffer_pages, reserve
         self.free = list(range(segments))
         self.used: dict[int, dict[int, int]] = {}
@@ -54,16 +56,27 @@ class SlowFlashLog:
         self.free.append(segment)
         self.deaths.append((self.now, segment))
 
+    def _victim(self) -> int:
+        worth: dict[int, float] = {}
+        for segment, live in sorted(self.used.items()):
+            dead = self.segment_pages - len(live)
+            age = self.log[::-1].index(segment) + 1
+            if dead:
+                benefit = 65536 * dead * age // (self.segment_pages + len(live))
+                worth[segment] = {"greedy": dead, "fifo": age, "cost-benefit": benefit}[self.gc]
+        if not worth:
+            raise SpaceError("full")
+        return max(worth, key=lambda segment: worth[segment])  # the first of equal ones
+
     def _flush(self) -> None:
         carried: list[int] = []
         if len(self.free) <= self.reserve:
-            victim = min(self.used, key=lambda segment: (len(self.used[segment]), segment))
-            if len(self.used[victim]) == self.segment_pages:
-                raise SpaceError("full")
+            victim = self._victim()
             carried = [unit for _, unit in sorted(self.used[victim].items())]
             self._release(victim)
         segment = self.free.pop(0)
         self.used[segment] = {}
+        self.log.append(segment)
         for i in range(self.segment_pages):
             unit = carried[i] if i < len(carried) else next(iter(self.buffer))
             self.buffer.pop(unit, None)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from swaptrace.kernels.flashlog import FlashLog
 from swaptrace.kernels.flashlog_loop import LoopLog
 from swaptrace.kernels.flashlog_vector import VectorLog
-from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry
+from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Gc, Geometry
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.tables import readable
 from swaptrace.model.errors import SpaceError
@@ -21,6 +21,7 @@ from tests.engines import COMPILED, ENGINES
 from tests.oracle.flashlog import SlowFlashLog
 
 NAMES = {STORE: "store", DROP: "drop", FETCH: "fetch"}
+NAME_OF = {Gc.GREEDY: "greedy", Gc.FIFO: "fifo", Gc.COST_BENEFIT: "cost-benefit"}
 Log = LoopLog | VectorLog
 FORMS: dict[str, type[Log]] = {"numba": LoopLog, "interpreted": LoopLog, "vector": VectorLog}
 
@@ -70,8 +71,9 @@ def assert_equal_to_reference(result: FlashResult, slow: SlowFlashLog) -> None:
     seed=st.integers(0, 2**32),
     n=st.sampled_from([1, 30, 300, 800]),
     geometry=st.builds(
-        lambda segments, size, more, reserve: Geometry(segments + reserve, size, size + more, reserve),
+        lambda segments, size, more, reserve, gc: Geometry(segments + reserve, size, size + more, reserve, gc),
         st.integers(1, 9), st.integers(1, 6), st.sampled_from([0, 0, 1, 3, 12]), st.integers(0, 2),
+        st.sampled_from(Gc),
     ),
     load=st.sampled_from([0.2, 0.6, 0.8, 0.95, 1.2]),
     overwrite=st.sampled_from([0.1, 0.5, 0.8]),
@@ -86,7 +88,8 @@ def test_equals_reference(
     units = max(1, int(load * room))
     ops = random_ops(seed, n, units, overwrite, skew)
     cuts = [0, *sorted(np.random.default_rng(seed).integers(0, n + 1, 4).tolist()), n]
-    slow = SlowFlashLog(geometry.segments, geometry.segment_pages, geometry.buffer_pages, geometry.reserve)
+    g = geometry
+    slow = SlowFlashLog(g.segments, g.segment_pages, g.buffer_pages, g.reserve, NAME_OF[g.gc])
     log = FORMS[form](geometry)
     if isinstance(log, VectorLog):
         log.chunk = chunk
@@ -102,8 +105,8 @@ def test_equals_reference(
 
 
 @COMPILED
-@pytest.mark.parametrize("overwrite", [0.0, 0.6])
-def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float) -> None:
+@pytest.mark.parametrize(("overwrite", "gc"), [(0.0, Gc.GREEDY), (0.6, Gc.FIFO), (0.3, Gc.COST_BENEFIT)])
+def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float, gc: Gc) -> None:
     rng = np.random.default_rng(7)
     n, units = 300_000, 9_000
     op, unit = np.zeros(n, np.uint8), rng.integers(0, units, n).astype(np.int32)
@@ -115,7 +118,7 @@ def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float) ->
     results = []
     for form in ("numba", "vector"):
         with using_engine("numba"):
-            results.append(FORMS[form](Geometry(38, 256, 400, 2)).feed(op, unit))
+            results.append(FORMS[form](Geometry(38, 256, 400, 2, gc)).feed(op, unit))
     for field in fields(FlashResult):
         one, two = (getattr(result, field.name) for result in results)
         assert one.dtype == two.dtype

@@ -12,11 +12,11 @@ from tests.oracle.stages.base import SlowStage, World, pages
 class SlowFlash(SlowStage):
     placing = True
 
-    def __init__(self, world: World, buffer: str, erase: str, reserve: str, discard: str, size: str) -> None:
+    def __init__(self, world: World, buffer: str, erase: str, reserve: str, gc: str, discard: str, size: str) -> None:
         self.segment_pages, self.discard = pages(erase), discard == "on"
         segments = (int(size) or world.slots) // self.segment_pages
         world.device_pages = segments * self.segment_pages
-        self.log = SlowFlashLog(segments, self.segment_pages, pages(buffer), int(reserve))
+        self.log = SlowFlashLog(segments, self.segment_pages, pages(buffer), int(reserve), gc)
         self.own_map, self.layout = world.layout.direct, world.layout
         self.dedup = "dedup" in world.path
         if self.own_map:
