@@ -177,6 +177,7 @@ METRICS: tuple[Metric, ...] = (
         {
             "write.host_bytes": "submitted to the device, host-side copies and padding included",
             "write.host_gc_bytes": "copied by the host's own cleaner",
+            "write.host_padding_bytes": "written to fill up an erase block, and dead from the start",
         },
     ),
     *_metrics(

@@ -1,9 +1,17 @@
 """Flash-friendly placement: writeouts wait in a RAM buffer and go out as whole erase blocks, written in sequence.
 
 Rule. The rule of :mod:`swaptrace.kernels.flashlog`, with one segment per erase block: a store appends its block's page
-to the buffer, an end drops it, a read fetches it. Segments are aligned to erase blocks. A read that hits the buffer
-costs no device access; any other reads one page. Segments that became free are reported to the device (``discard=on``)
-before the write that the same op causes. Pages still in the buffer at the end of the trace were not written.
+to the buffer, an end drops it, a read fetches it; an op that does two of these ends first. Segments are aligned to
+erase blocks. A read that hits the buffer costs no device access; any other reads one page. A segment that became free
+is reported to the device at once (``discard=on``). Pages still in the buffer at the end of the trace were not written.
+
+What makes the buffer write. It is full: then one segment is written, and more until at most the share ``low`` of it is
+taken, but never less than a full segment. A page waited for ``timer``: then one segment is written with all that waits,
+oldest first, and is filled up with padding; this is seen at the next op that stores, reads or ends a page here.
+Memory pressure (``pressure=PAGES/TIME``): while so many pages are stored within that time
+(:mod:`swaptrace.kernels.pressure`), the buffer keeps less than a segment. Padding is written to the device like any
+page. With ``buffered=tombstone`` a dead page keeps its place until a flush passes it, and a flush that finds too few
+live pages fills its segment up, too.
 
 Inside a virtual layout this is delayed allocation: a physical slot is taken when the segment is written, one entry
 update points the owner there (no second map; the layout ``stacked`` charges one by itself). Below a direct layout it
@@ -17,20 +25,51 @@ allocation inside vswap); LWN 1072657.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 
 from swaptrace.kernels.flashfeed import ask, per_op
-from swaptrace.kernels.flashlog import FlashLog, Gc
-from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, choice, count_param, size_param
+from swaptrace.kernels.flashlog import PADDING, STORE, FlashLog, Gc
+from swaptrace.kernels.pressure import Pressure
+from swaptrace.kernels.tables import Bools, Bytes, Ints
+from swaptrace.model.component import (
+    PAGE,
+    Layout,
+    Param,
+    Role,
+    Space,
+    Stage,
+    bytes_param,
+    choice,
+    count_param,
+    share_param,
+    size_param,
+)
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.units import parse_time_ns
 
 __all__ = ["Flash"]
 
+_MOST_STORES = 1 << 24
 
 GC = {"greedy": Gc.GREEDY, "fifo": Gc.FIFO, "cost-benefit": Gc.COST_BENEFIT}
+
+
+def _time(text: str) -> int:
+    return 0 if text == "off" else max(1, parse_time_ns(text))
+
+
+def _pressure(text: str) -> tuple[int, int] | None:
+    """Return pages and ns, from ``25600/1s``."""
+    if text == "off":
+        return None
+    pages, _, span = text.partition("/")
+    if not (pages.isdigit() and 1 <= int(pages) <= _MOST_STORES and span):
+        raise UsageError("not PAGES/TIME.", f"At most {_MOST_STORES} pages: their times are kept.", "25600/1s")
+    return int(pages), parse_time_ns(span)
 
 
 class Flash(Stage):
@@ -44,12 +83,22 @@ class Flash(Stage):
         bytes_param("erase", "4MiB", "erase block of the device: one segment"),
         count_param("reserve", "2", "free segments at which the cleaner starts"),
         choice("gc", "greedy", "segment that the cleaner takes: fewest live pages, oldest, or LFS cost-benefit", GC),
+        choice(
+            "buffered",
+            "compacting",
+            "a page that dies in the buffer gives its place back at once, or when passed",
+            {"compacting": False, "tombstone": True},
+        ),
+        share_param("low", "100%", "a full buffer is written until at most this share of it is taken"),
+        Param("timer", "off", "a page that waits so long is written out", _time, "time"),
+        Param("pressure", "off", "stores within a time that show memory pressure: 25600/1s", _pressure, "pages/time"),
         choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
         size_param(),
     )
     assumptions = (
-        "The buffer is uncompressed, first in, first out; dead pages give their room back.",
-        "No timer and no memory pressure: only a full buffer is written.",
+        "The buffer is uncompressed, first in, first out.",
+        "A trace shows memory pressure only as swap-outs that come fast; what is fast, the user has to say (pressure).",
+        "The RAM of the buffer is not taken from the machine that was recorded.",
         "The reverse map lives in RAM; segments carry no summary block.",
     )
     references = (
@@ -58,16 +107,40 @@ class Flash(Stage):
         "Rosenblum and Ousterhout, ACM TOCS 10(1), 1992 (cost-benefit)",
     )
 
-    def __init__(self, buffer: int, erase: int, reserve: int, gc: Gc, discard: bool, size: int) -> None:
+    def __init__(
+        self,
+        buffer: int,
+        erase: int,
+        reserve: int,
+        gc: Gc,
+        buffered: bool,
+        low: float,
+        timer: int,
+        pressure: tuple[int, int] | None,
+        discard: bool,
+        size: int,
+    ) -> None:
         if buffer < erase:
             raise UsageError(
                 "flash: the buffer is smaller than an erase block.",
                 f"buffer={buffer} B, erase={erase} B: a whole segment is written at once.",
                 "Make the buffer at least as large.",
             )
+        if low > 1:
+            raise UsageError(f"flash:low={low:.0%}: more than the buffer.", "", "At most 100%.")
+        for name, acts in (("low", low < 1), ("pressure", pressure is not None)):
+            if acts and buffer == erase:
+                raise UsageError(
+                    f"flash:{name} cannot act.",
+                    f"The buffer is one erase block, {erase} B: a full one is written at once, nothing less ever is.",
+                    "Make the buffer larger, or leave it out.",
+                )
         self._segment = erase // PAGE
         self._buffer = buffer // PAGE
-        self._reserve, self._gc, self._discard, self._size = reserve, gc, discard, size
+        self._reserve, self._gc, self._tombstone, self._timer = reserve, gc, buffered, timer
+        self._low = int(Fraction(str(low)) * self._buffer)
+        self._pressure = None if pressure is None else Pressure(*pressure)
+        self._discard, self._size = discard, size
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -81,7 +154,9 @@ class Flash(Stage):
         self.pages = segments * self._segment
         self._ledger = ledger
         self._own_map = layout.direct
-        self._log = FlashLog(segments, self._segment, self._buffer, self._reserve, self._gc)
+        self._log = FlashLog(
+            segments, self._segment, self._buffer, self._reserve, self._gc, self._tombstone, self._timer, self._low
+        )
         if self._own_map:
             ledger.fix(METADATA, 8 * space.slots)
 
@@ -89,7 +164,7 @@ class Flash(Stage):
         """Buffer the stores, write full buffers, and answer the reads."""
         n, ledger = len(ops), self._ledger
         at, kind, unit = ask(ops)
-        result = self._log.feed(kind, unit)
+        result = self._log.feed(kind, unit, *self._times(ops.ts, at, kind))
         did = per_op(n, at, kind, result)
         ops.placement = Placement(
             did.live, did.segments, np.zeros(n, np.bool_), did.released, self._segment, did.buffered
@@ -99,9 +174,10 @@ class Flash(Stage):
             result.page,
             result.unit,
             result.gc,
-            np.searchsorted(result.at, result.dead_at) if self._discard else np.empty(0, np.int64),
+            result.dead_before if self._discard else np.empty(0, np.int64),
             result.dead_segment.astype(np.int64) * self._segment if self._discard else np.empty(0, np.int64),
             self._segment,
+            result.early,
         )
         waiting = ops.backing == Backing.PENDING
         taken = np.where((ops.op == Op.OUT) | did.hit, np.uint8(Backing.BUFFER), np.uint8(Backing.DISK))
@@ -109,7 +185,8 @@ class Flash(Stage):
         ledger.count("buffer.hits", int(np.count_nonzero(result.hit)))
         ledger.count("write.absorbed_pages", int(np.count_nonzero(result.absorbed)))
         ledger.count("write.gc_pages", int(np.count_nonzero(result.gc)))
-        ledger.hold("buffer.bytes", did.buffered, PAGE)
+        ledger.count("write.padding_pages", int(np.count_nonzero(result.unit == PADDING)))
+        ledger.hold("buffer.bytes", did.places, PAGE)
         ledger.written.extend(result.page)
         ledger.read.extend(np.compress(result.address >= 0, result.address))
         if self._own_map:
@@ -117,11 +194,24 @@ class Flash(Stage):
             ops.device_walk = ops.store | ops.fetch | (ops.drop != NOTHING)
         return ops
 
+    def _times(self, ts: Ints, at: Ints, kind: Bytes) -> tuple[Ints | None, Bools | None]:
+        """Return when the events ``at`` happen, and which are under pressure; None where nobody asks."""
+        if not (self._timer or self._pressure):
+            return None, None
+        now = ts[at]
+        if self._pressure is None:
+            return now, None
+        stores = np.flatnonzero(kind == STORE)
+        pressed = np.zeros(len(at), np.bool_)
+        pressed[stores] = self._pressure.feed(now[stores])
+        return now, pressed
+
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what the buffer absorbed and served, and what the cleaner copied."""
         counts, gauges = self._ledger.counts, self._ledger.gauges
         yield "write.absorbed_pages", counts["write.absorbed_pages"]
         yield "write.host_gc_bytes", PAGE * counts["write.gc_pages"]
+        yield "write.host_padding_bytes", PAGE * counts["write.padding_pages"]
         yield "buffer.hits", counts["buffer.hits"]
         yield "buffer.pages_end", self._log.buffered
         yield "buffer.bytes_peak", gauges["buffer.bytes"].peak if "buffer.bytes" in gauges else 0

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 from tests.oracle.books import PAGE, Books, SlowOp
 from tests.oracle.flashlog import SlowFlashLog
-from tests.oracle.stages.base import SlowStage, World, pages
+from tests.oracle.stages.base import SlowStage, World, duration, pages, share
 
 
 class SlowFlash(SlowStage):
     placing = True
 
-    def __init__(self, world: World, buffer: str, erase: str, reserve: str, gc: str, discard: str, size: str) -> None:
+    def __init__(
+        self, world: World, buffer: str, erase: str, reserve: str, gc: str, buffered: str, low: str, timer: str,
+        pressure: str, discard: str, size: str,
+    ) -> None:  # fmt: skip
         self.segment_pages, self.discard = pages(erase), discard == "on"
         segments = (int(size) or world.slots) // self.segment_pages
         world.device_pages = segments * self.segment_pages
-        self.log = SlowFlashLog(segments, self.segment_pages, pages(buffer), int(reserve), gc)
+        self.log = SlowFlashLog(
+            segments, self.segment_pages, pages(buffer), int(reserve), gc, buffered == "tombstone",
+            float("inf") if timer == "off" else duration(timer), math.floor(round(share(low) * pages(buffer), 9)),
+        )  # fmt: skip
+        stores, _, span = pressure.partition("/")
+        self.stores, self.span = (int(stores), duration(span)) if span else (1, -1.0)
+        self.stored_at: list[int] = []
         self.own_map, self.layout = world.layout.direct, world.layout
         self.dedup = "dedup" in world.path
         if self.own_map:
@@ -24,33 +34,38 @@ class SlowFlash(SlowStage):
         world.layout.pages_per_segment(self.segment_pages)
         self.units: dict[Hashable, int] = {}
         self.names: dict[int, Hashable] = {}
-        self.moved: list[list[tuple[Hashable, bool]]] = []  # segments written by the op just made
+        self.moved: list[list[tuple[Hashable | None, bool]]] = []  # segments written by the op just made
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
         log = self.log
         op.device_walk = self.own_map and (op.store or op.fetch or op.drop is not None)
         writes, deaths = len(log.writes), len(log.deaths)
         if op.drop is not None:
-            op.gave = self._unit(op.drop) not in log.buffer
-            self._run("drop", op.drop, books)
+            self._run("drop", op.drop, op, books)
+            op.gave = not log.absorbed[-1]
         if op.store:
-            self._run("store", op.block, books)
+            self.stored_at = [*self.stored_at, op.ts][-self.stores :]
+            self._run("store", op.block, op, books)
         if op.fetch:
-            self._run("fetch", op.block, books)
+            self._run("fetch", op.block, op, books)
             books.count["buffer.hits"] += log.hits[-1]
             if log.hits[-1]:
                 op.backing = op.backing or "BUFFER"
             else:
                 books.read.append(log.addresses[-1])
-        if self.discard:
-            for _, segment in log.deaths[deaths:]:
-                books.stream += [~(segment * self.segment_pages + i) for i in range(self.segment_pages)]
         new = log.writes[writes:]
-        books.stream += [page for _, page, _, _ in new]
-        books.written += [page for _, page, _, _ in new]
-        books.count["gc_pages"] += sum(gc for *_, gc in new)
-        named = [(self.names[unit], gc) for _, _, unit, gc in new]
+        stream: list[tuple[float, list[int]]] = [(i + 0.5, [page]) for i, (_, page, *_) in enumerate(new)]
+        if self.discard:
+            for _, before, segment in log.deaths[deaths:]:
+                dead = [~(segment * self.segment_pages + i) for i in range(self.segment_pages)]
+                stream.append((before - writes, dead))
+        books.stream += [page for _, run in sorted(stream, key=lambda item: item[0]) for page in run]
+        books.written += [page for _, page, *_ in new]
+        books.count["gc_pages"] += sum(gc for *_, gc, _ in new)
+        books.count["padding_pages"] += sum(unit < 0 for _, _, unit, *_ in new)
+        named = [(self.names.get(unit), gc) for _, _, unit, gc, _ in new]
         self.moved = [named[i : i + self.segment_pages] for i in range(0, len(named), self.segment_pages)]
+        books.now["places"] = len(log.places)
         books.now["buffered"], books.now["physical"] = len(log.buffer), len(log.address)
         books.now["segments"] = len(log.used)
         op.backing = op.backing or ("BUFFER" if op.out else "DISK")
@@ -68,13 +83,15 @@ class SlowFlash(SlowStage):
         return {
             "write.absorbed_pages": books.count["write.absorbed_pages"],
             "write.host_gc_bytes": PAGE * books.count["gc_pages"],
+            "write.host_padding_bytes": PAGE * books.count["padding_pages"],
             "buffer.hits": books.count["buffer.hits"],
             "buffer.pages_end": len(self.log.buffer),
-            "buffer.bytes_peak": PAGE * books.peak["buffered"],
+            "buffer.bytes_peak": PAGE * books.peak["places"],
         }
 
-    def _run(self, what: str, block: Hashable, books: Books) -> None:
-        self.log.step(what, self._unit(block))
+    def _run(self, what: str, block: Hashable, op: SlowOp, books: Books) -> None:
+        pressed = len(self.stored_at) == self.stores and op.ts - self.stored_at[0] <= self.span
+        self.log.step(what, self._unit(block), op.ts, what == "store" and pressed)
         books.count["write.absorbed_pages"] += self.log.absorbed[-1]
 
     def _unit(self, block: Hashable) -> int:
