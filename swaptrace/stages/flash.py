@@ -16,7 +16,10 @@ live pages fills its segment up, too.
 Inside a virtual layout this is delayed allocation: a physical slot is taken when the segment is written, one entry
 update points the owner there (no second map; the layout ``stacked`` charges one by itself). Below a direct layout it
 is a device of its own, which needs a map from its slots to their place (8 B per slot, static) and back (8 B per page on
-the device); every store, fetch and end walks that map, too.
+the device); every store, fetch and end walks that map, too, and it is told of every end at once. The swap entries are
+slots that the device shows (slots.physical); one whose page waits in the buffer is idle. Each page that the device
+writes gets a new place: one walk and one line of the map, charged to writeback, or to gc for a copied page, which also
+gives up its old way back (one line); the way back of all lies in sequence, a line for 8 pages of a segment.
 
 Sources: YoungJun Park, aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330 (2026-02-18); Nhat Pham, linux-mm 2026-04-11 (delayed
 allocation inside vswap); LWN 1072657.
@@ -30,7 +33,7 @@ from fractions import Fraction
 import numpy as np
 
 from swaptrace.kernels.flashfeed import ask, per_op
-from swaptrace.kernels.flashlog import PADDING, STORE, FlashLog, Gc
+from swaptrace.kernels.flashlog import PADDING, STORE, FlashLog, FlashResult, Gc
 from swaptrace.kernels.pressure import Pressure
 from swaptrace.kernels.tables import Bools, Bytes, Ints
 from swaptrace.model.component import (
@@ -190,9 +193,21 @@ class Flash(Stage):
         ledger.written.extend(result.page)
         ledger.read.extend(np.compress(result.address >= 0, result.address))
         if self._own_map:
+            self._charge_map(result)
             ledger.hold(METADATA, did.live, 8)
             ops.device_walk = ops.store | ops.fetch | (ops.drop != NOTHING)
         return ops
+
+    def _charge_map(self, result: FlashResult) -> None:
+        """Charge the device's own map for what was written."""
+        ledger = self._ledger
+        real = np.count_nonzero((result.unit != PADDING).reshape(-1, self._segment), axis=1)
+        copied = int(np.count_nonzero(result.gc))
+        fresh = int(real.sum()) - copied
+        ledger.count("indirection.lookups.writeback", fresh)
+        ledger.count("indirection.cachelines.writeback", fresh + int((-(-real // 8)).sum()))
+        ledger.count("indirection.lookups.gc", copied)
+        ledger.count("indirection.cachelines.gc", 2 * copied)
 
     def _times(self, ts: Ints, at: Ints, kind: Bytes) -> tuple[Ints | None, Bools | None]:
         """Return when the events ``at`` happen, and which are under pressure; None where nobody asks."""

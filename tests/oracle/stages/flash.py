@@ -75,6 +75,12 @@ class SlowFlash(SlowStage):
         """After the layout: the map of its own, or the moves that the layout pays for."""
         if self.own_map:
             books.now["meta"] += 8 * len(self.log.address)
+            for run in self.moved:
+                copied = [gc for block, gc in run if block is not None]
+                for gc in copied:
+                    books.count["lookups.gc" if gc else "lookups.writeback"] += 1
+                    books.count["lines"] += 2 if gc else 1
+                books.count["lines"] += -(-len(copied) // 8)
         else:
             for run in self.moved:
                 self.layout.move(run, books, self.dedup)
