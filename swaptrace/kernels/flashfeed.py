@@ -26,7 +26,7 @@ class PerOp:
     it hit; it released a page."""
 
     buffered: Ints32
-    places: Ints32
+    places: Ints32 | Ints
     live: Ints32
     segments: Ints32
     hit: Bools
@@ -51,7 +51,7 @@ def ask(ops: Ops) -> tuple[Ints, Bytes, Ints32]:
 def per_op(n: int, at: Ints, kind: Bytes, result: FlashResult) -> PerOp:
     """Return what the events ``at`` of n ops did, op by op."""
     buffered, live, segments = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int32)
-    places = buffered if result.places is None else np.zeros(n, np.int32)
+    places: Ints32 | Ints = buffered if result.places is None else np.zeros(n, result.places.dtype)
     out = PerOp(buffered, places, live, segments, np.zeros(n, np.bool_), np.zeros(n, np.bool_))
     if engine_name() == "numba":
         _spread(

@@ -15,6 +15,7 @@ __all__ = ["DROP", "FETCH", "PADDING", "STORE", "FlashResult", "Gc", "Geometry",
 
 STORE, DROP, FETCH = 0, 1, 2
 PADDING = -1  # in the place of a unit
+PAGE = 4096
 
 
 class Gc(IntEnum):
@@ -63,7 +64,7 @@ class FlashResult:
     """Change of the number of live pages in the buffer."""
     live: Ints32
     """Change of the number of live pages on the device."""
-    places: Ints32 | None
+    places: Ints32 | Ints | None
     """Change of the number of places taken in the buffer; None: it is that of its live pages."""
     segments: Ints32
     """Change of the number of segments in use."""
@@ -83,6 +84,26 @@ class FlashResult:
     """int64[m]: number of pages that this batch had written by then."""
     dead_segment: Ints32
     """int32[m]: segment that became free: its last page died, or the cleaner emptied it."""
+
+    @property
+    def blocks_read(self) -> Ints:
+        """The addresses that the FETCHes read, in order."""
+        return self.address[np.flatnonzero(self.address >= 0)]
+
+    @property
+    def gc_bytes(self) -> int:
+        """Bytes that the cleaner copied."""
+        return PAGE * int(np.count_nonzero(self.gc))
+
+    @property
+    def padding_bytes(self) -> int:
+        """Bytes written that belong to nobody."""
+        return PAGE * int(np.count_nonzero(self.unit == PADDING))
+
+    def copies_by_segment(self, segment_pages: int) -> Ints:
+        """Return how many copies each segment that was written has, padding left out."""
+        copies: Ints = (self.unit != PADDING).reshape(-1, segment_pages).sum(axis=1, dtype=np.int64)
+        return copies
 
     @classmethod
     def joined(cls, parts: list[FlashResult]) -> FlashResult:

@@ -192,6 +192,8 @@ METRICS: tuple[Metric, ...] = (
         "1",
         {"write.sequential_share": "share of written pages that follow their predecessor on the device"},
     ),
+    *_metrics(_N, _E, "pages", {"write.packed_pages": "written to the device compressed, several in a page"}),
+    *_metrics(_L, _E, "B", {"write.packed_bytes": "their compressed size"}),
     *_metrics(_H, _E, "pages", {"write.absorbed_pages": "written out, but dead before they reached the device"}),
     *_metrics(_L, _M, "B", {"write.flash_bytes": "programmed by the device's own translation layer"}),
     *_metrics(

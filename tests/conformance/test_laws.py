@@ -155,6 +155,23 @@ def test_an_unlimited_pool_that_takes_every_page_leaves_the_device_alone(layout:
         assert pooled.value(name) == plain.value(name)
 
 
+@pytest.mark.parametrize("options", ["pack=straddle,timer=2us", "pack=aligned,buffered=tombstone"])
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_packed_pages_and_bytes_are_accounted_for_once(options: str, seed: int) -> None:
+    report = run(random_trace(seed, 3000), f"swap-table+dedup+{SMALL_FLASH},compress=recorded,{options}")
+
+    def value(name: str) -> float:
+        return report.value(name) or 0
+
+    elided = value("dedup.zero_pages") + value("dedup.hits")
+    waiting = value("write.absorbed_pages") + value("buffer.pages_end")
+    assert value("trace.writeouts") == elided + waiting + value("write.packed_pages")
+    filled = value("write.packed_bytes") + value("write.host_gc_bytes") + value("write.host_padding_bytes")
+    assert value("write.host_bytes") == filled
+    assert 0 < value("write.packed_bytes") < PAGE * value("write.packed_pages")
+
+
 @pytest.mark.parametrize("spec", REKEYED)
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32))

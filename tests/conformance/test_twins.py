@@ -48,6 +48,8 @@ SPECS = [
     f"swap-table+{SMALL_FLASH},size=1536,gc=cost-benefit,buffered=tombstone,timer=900ns",
     f"vswap-table+{SMALL_FLASH},timer=600ns+ftl:erase=64KiB",
     f"vswap-v6+dedup+{SMALL_FLASH},buffered=tombstone",
+    f"swap-table+{SMALL_FLASH},compress=recorded,pack=aligned,size=1024,gc=fifo",
+    "direct+dedup+flash:buffer=160KiB,erase=64KiB,size=768,compress=recorded,low=50%,timer=2us",
     "swap-table+zswap:pool=256KiB,order=lru,load=keep,incompressible=store+ftl:erase=64KiB",
     "vswap-v6+zswap:pool=128KiB,accept=50%+slots:discard=on+ftl:erase=64KiB",
     "vswap-table+zswap:pool=1MiB,order=lru,accept=100%",

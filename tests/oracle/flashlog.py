@@ -34,6 +34,10 @@ class SlowFlashLog:
         self.gauges: list[tuple[int, int, int, int]] = []
         self.writes: list[tuple[int, int, int, bool, bool]] = []
         self.deaths: list[tuple[int, int, int]] = []
+        # the same as a packed log says it
+        self.pages: list[int] = []
+        self.copies: list[tuple[int, int, int, bool, bool]] = []
+        self.runs: list[int] = []
 
     def step(self, op: str, unit: int, now: int = 0, pressed: bool = False) -> None:
         if op != "store" and unit not in self.buffer and unit not in self.address:
@@ -53,6 +57,14 @@ class SlowFlashLog:
                 while self._enough() and (pressed or len(self.places) > self.low_pages):
                     self._write_segment()
         self.gauges.append((len(self.buffer), len(self.address), len(self.used), len(self.places)))
+
+    @property
+    def blocks(self) -> list[list[int]]:
+        return [[address] if address >= 0 else [] for address in self.addresses[-1:]]
+
+    @property
+    def taken(self) -> int:
+        return 4096 * len(self.places)
 
     @property
     def now(self) -> int:
@@ -119,3 +131,7 @@ class SlowFlashLog:
                 self.address[unit] = address
                 self.used[segment][address] = unit
             self.writes.append((self.now, address, unit, i < len(carried), early))
+            self.pages.append(address)
+            if unit >= 0:
+                self.copies.append((self.now, unit, 4096, i < len(carried), early))
+        self.runs.append(len(self.used[segment]))
