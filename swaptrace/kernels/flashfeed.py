@@ -14,7 +14,7 @@ import numpy as np
 from swaptrace.kernels.flashlog import DROP, FETCH, STORE, FlashResult
 from swaptrace.kernels.loop import engine_name, loop
 from swaptrace.kernels.order import in_order
-from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32, readable
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, readable
 from swaptrace.model.ops import NOTHING, Ops
 
 __all__ = ["PerOp", "ask", "per_op"]
@@ -22,11 +22,13 @@ __all__ = ["PerOp", "ask", "per_op"]
 
 @dataclass(frozen=True, slots=True)
 class PerOp:
-    """Per op: change of buffered pages, of live pages on the device, of segments in use; it hit; it released a page."""
+    """Per op: change of buffered pages, of places taken in the buffer, of live pages on the device, of segments in use;
+    it hit; it released a page."""
 
     buffered: Ints32
+    places: Ints32 | Ints
     live: Ints32
-    segments: Ints8
+    segments: Ints32
     hit: Bools
     released: Bools
 
@@ -48,24 +50,28 @@ def ask(ops: Ops) -> tuple[Ints, Bytes, Ints32]:
 
 def per_op(n: int, at: Ints, kind: Bytes, result: FlashResult) -> PerOp:
     """Return what the events ``at`` of n ops did, op by op."""
-    out = PerOp(
-        np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int8), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    )
+    buffered, live, segments = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int32)
+    places: Ints32 | Ints = buffered if result.places is None else np.zeros(n, result.places.dtype)
+    out = PerOp(buffered, places, live, segments, np.zeros(n, np.bool_), np.zeros(n, np.bool_))
     if engine_name() == "numba":
         _spread(
             readable(at, np.int64), readable(kind, np.uint8), readable(result.buffered, np.int32),
-            readable(result.live, np.int32), readable(result.segments, np.int8), readable(result.hit, np.bool_),
+            readable(result.live, np.int32), readable(result.segments, np.int32), readable(result.hit, np.bool_),
             readable(result.absorbed, np.bool_), out.buffered, out.live, out.segments, out.hit, out.released,
         )  # fmt: skip
+        if result.places is not None:
+            np.add.at(places, at, result.places)
         return out
     both = np.flatnonzero(at[1:] == at[:-1])  # ops that ask twice
     for total, change in (
-        (out.buffered, result.buffered),
-        (out.live, result.live),
-        (out.segments, result.segments),
+        (buffered, result.buffered),
+        (places, result.places),
+        (live, result.live),
+        (segments, result.segments),
     ):
-        total[at] = change  # of the later one
-        total[at[both]] += change[both]
+        if change is not None:
+            total[at] = change  # of the later one
+            total[at[both]] += change[both]
     # Picking through indices does not guess branches, as picking through a mask does.
     out.hit[at[np.flatnonzero(result.hit)]] = True
     out.released[at[np.flatnonzero((kind == DROP) & ~result.absorbed)]] = True
@@ -91,8 +97,8 @@ def _ask(drops: Ints32, stores: Bools, fetches: Bools, blocks: Ints32, at: Ints,
 
 @loop
 def _spread(
-    at: Ints, kind: Bytes, buffered: Ints32, live: Ints32, segments: Ints8, hit: Bools, absorbed: Bools,
-    buffered_of: Ints32, live_of: Ints32, segments_of: Ints8, hit_of: Bools, released_of: Bools,
+    at: Ints, kind: Bytes, buffered: Ints32, live: Ints32, segments: Ints32, hit: Bools, absorbed: Bools,
+    buffered_of: Ints32, live_of: Ints32, segments_of: Ints32, hit_of: Bools, released_of: Bools,
 ) -> Any:  # fmt: skip
     """Add the events up by op; return how many there were."""
     for k in range(len(at)):

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
-from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
 from swaptrace.model.errors import SpaceError
 
-__all__ = ["DROP", "FETCH", "STORE", "FlashResult", "Geometry", "all_live", "refuse_absent"]
+__all__ = ["DROP", "FETCH", "PADDING", "STORE", "FlashResult", "Gc", "Geometry", "all_live", "refuse_absent"]
 
 STORE, DROP, FETCH = 0, 1, 2
+PADDING = -1  # in the place of a unit
+PAGE = 4096
+
+
+class Gc(IntEnum):
+    """Which segment the cleaner takes; the rule is at the head of :mod:`swaptrace.kernels.flashlog`."""
+
+    GREEDY = 0
+    FIFO = 1
+    COST_BENEFIT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes of a flash log: segments of ``segment_pages``, a buffer of ``buffer_pages``, free ``reserve``."""
+    """Sizes and habits of a flash log: what :class:`FlashLog` says of each."""
 
     segments: int
     segment_pages: int
     buffer_pages: int
     reserve: int
+    gc: Gc
+    tombstone: bool
+    timer: int
+    low_pages: int
 
     def __post_init__(self) -> None:
         if not (1 <= self.segment_pages <= self.buffer_pages and 0 <= self.reserve < self.segments):
@@ -32,10 +48,10 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class FlashResult:
-    """What n ops did. The first six arrays have one element per op.
+    """What n ops did. The first seven arrays have one element per op.
 
-    The next four are the k pages written to the device, in order; the last two are the segments that became
-    free, in order. Inside one op all segments become free before the first page is written.
+    The next five are the k pages written to the device, in order; the last three are the m segments that became
+    free, in order.
     """
 
     hit: Bools
@@ -48,31 +64,59 @@ class FlashResult:
     """Change of the number of live pages in the buffer."""
     live: Ints32
     """Change of the number of live pages on the device."""
-    segments: Ints8
+    places: Ints32 | Ints | None
+    """Change of the number of places taken in the buffer; None: it is that of its live pages."""
+    segments: Ints32
     """Change of the number of segments in use."""
     at: Ints
     """int64[k]: index of the op, in this batch, whose flush wrote the page."""
     page: Ints
     """int64[k]: device page, ``segment * segment_pages + i``."""
     unit: Ints32
-    """int32[k]: the unit whose content was written."""
+    """int32[k]: the unit whose content was written; PADDING: none."""
     gc: Bools
     """bool[k]: copied by the cleaner, not coming from the buffer."""
+    early: Bools | None
+    """bool[k]: the timer wrote it, before what the op itself did; None: the log has no timer."""
     dead_at: Ints
     """int64[m]: index of the op, in this batch, in which the segment became free."""
+    dead_before: Ints
+    """int64[m]: number of pages that this batch had written by then."""
     dead_segment: Ints32
     """int32[m]: segment that became free: its last page died, or the cleaner emptied it."""
 
+    @property
+    def blocks_read(self) -> Ints:
+        """The addresses that the FETCHes read, in order."""
+        return self.address[np.flatnonzero(self.address >= 0)]
+
+    @property
+    def gc_bytes(self) -> int:
+        """Bytes that the cleaner copied."""
+        return PAGE * int(np.count_nonzero(self.gc))
+
+    @property
+    def padding_bytes(self) -> int:
+        """Bytes written that belong to nobody."""
+        return PAGE * int(np.count_nonzero(self.unit == PADDING))
+
+    def copies_by_segment(self, segment_pages: int) -> Ints:
+        """Return how many copies each segment that was written has, padding left out."""
+        copies: Ints = (self.unit != PADDING).reshape(-1, segment_pages).sum(axis=1, dtype=np.int64)
+        return copies
+
     @classmethod
     def joined(cls, parts: list[FlashResult]) -> FlashResult:
-        """Return the results of consecutive batches as those of one; ``at`` and ``dead_at`` are shifted."""
-        starts = np.cumsum([0, *(len(part.hit) for part in parts)])
-        columns = {}
+        """Return the results of consecutive batches as those of one; what counts ops or pages is shifted."""
+        ops = np.cumsum([0, *(len(part.hit) for part in parts)])
+        pages = np.cumsum([0, *(len(part.page) for part in parts)])
+        shifts = {"at": ops, "dead_at": ops, "dead_before": pages}
+        columns: dict[str, Any] = {}
         for field in fields(cls):
             arrays = [getattr(part, field.name) for part in parts]
-            if field.name in ("at", "dead_at"):
-                arrays = [array + start for array, start in zip(arrays, starts, strict=False)]
-            columns[field.name] = np.concatenate(arrays)
+            if field.name in shifts:
+                arrays = [array + shift for array, shift in zip(arrays, shifts[field.name], strict=False)]
+            columns[field.name] = None if arrays[0] is None else np.concatenate(arrays)
         return cls(**columns)
 
 

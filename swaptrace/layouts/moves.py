@@ -5,7 +5,8 @@ stage's segment; pages that move between tiers are runs of one page). Per run an
 the cleaner): one virtual walk for each distinct virtual cluster among its pages, and per 512 slots of a run one
 physical walk (charged to writeback). Lines: the virtual walk's fixed lines for each of those clusters, the distinct
 lines of the pages' descriptors, the lines of the run's reverse map (8 entries each), one cluster header per 512
-slots, and for each copied page one line of the reverse map of its old place. Under a dedup stage a move updates the
+slots, and for each copied page one line of the reverse map of its old place. Padding at the end of a run is in no map:
+it costs nothing, beyond the physical walk that its 512 slots cost anyway. Under a dedup stage a move updates the
 index entry of the block instead: one walk and one line for each block, whatever shares it.
 """
 
@@ -46,16 +47,18 @@ def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts
     if writes is None or placement is None or not (placement.moves or placement.buffered is not None):
         return
     shared = ops.shared  # the index entry moves, once for all sharers
-    entry = writes.at if shared else space.entries_of(ops, writes.block, writes.at)
+    real = writes.block >= 0  # padding asks for the entry of block 0, which nobody looks at
+    entry = writes.at if shared else space.entries_of(ops, np.maximum(writes.block, 0), writes.at)
     if len(writes.at) == 0:
         return
     slots = 1 if placement.moves else placement.cluster_slots
     runs = len(writes.at) // slots
     per_run = -(-slots // CLUSTER)
+    rmap_lines = int((-(-np.count_nonzero(real.reshape(runs, slots), axis=1) // 8)).sum())
     ledger.count("indirection.lookups.writeback", runs * per_run)
-    ledger.count("indirection.cachelines.writeback", runs * (per_run + -(-slots // 8)))
+    ledger.count("indirection.cachelines.writeback", runs * per_run + rmap_lines)
     ledger.count("indirection.cachelines.gc", int(np.count_nonzero(writes.gc)))
-    for name, chosen in (("writeback", ~writes.gc), ("gc", writes.gc)):
+    for name, chosen in (("writeback", real & ~writes.gc), ("gc", writes.gc)):
         pages = np.flatnonzero(chosen)
         if shared or len(pages) == 0:
             walks = lines = len(pages)

@@ -74,13 +74,18 @@ class Space:
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a layout or stage: how it is written, what it means, its default as text."""
+    """One parameter of a layout or stage: how it is written, what it means, its default as text.
+
+    ``requires`` and ``columns`` are what the component needs of a trace, besides its own, if the value is another.
+    """
 
     name: str
     default: str
     doc: str
     parse: Callable[[str], Any]
     unit: str = ""
+    requires: tuple[Capability, ...] = ()
+    columns: tuple[str, ...] = ()
 
     def value(self, text: str, owner: str) -> Any:
         """Return the value that ``text`` names; a wrong one says which parameter of which ``owner``."""

@@ -179,6 +179,7 @@ METRICS: tuple[Metric, ...] = (
         {
             "write.host_bytes": "submitted to the device, host-side copies and padding included",
             "write.host_gc_bytes": "copied by the host's own cleaner",
+            "write.host_padding_bytes": "written to fill up an erase block, and dead from the start",
         },
     ),
     *_metrics(
@@ -193,6 +194,8 @@ METRICS: tuple[Metric, ...] = (
         "1",
         {"write.sequential_share": "share of written pages that follow their predecessor on the device"},
     ),
+    *_metrics(_N, _E, "pages", {"write.packed_pages": "written to the device compressed, several in a page"}),
+    *_metrics(_L, _E, "B", {"write.packed_bytes": "their compressed size"}),
     *_metrics(_H, _E, "pages", {"write.absorbed_pages": "written out, but dead before they reached the device"}),
     *_metrics(
         _L,

@@ -56,7 +56,8 @@ class DeviceWrites:
     """Pages going to the device in this batch, in order.
 
     ``at`` is the index of the op that caused the write, ``page`` the address on the device in pages, ``block``
-    whose data it is; ``gc`` marks copies made by the host's own cleaner. ``dead_before[i]`` is the number of
+    whose data it is (negative: padding, nobody's); ``gc`` marks copies made by the host's own cleaner, ``early`` what
+    was written before the op itself did anything (None: nothing was). ``dead_before[i]`` is the number of
     writes that come before the i-th address range that the host no longer needs, ``dead_page`` its first page,
     ``dead_pages`` the length of every range: what a discard tells the device.
     """
@@ -68,6 +69,7 @@ class DeviceWrites:
     dead_before: Ints
     dead_page: Ints
     dead_pages: int = 1
+    early: Bools | None = None
 
 
 @dataclass

@@ -115,6 +115,12 @@ NAMED: dict[str, Named] = {
     "flash-vswap": Named(
         "vswap-v6", ("zero", "flash", "ftl"), "flash-friendly buffering inside vswap v6: no second map"
     ),
+    "flash-device": Named(
+        "swap-table",
+        ("zero", "flash", "ftl"),
+        "today's kernel over a flash-friendly device, which buffers and maps its slots to erase blocks",
+        ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657"),
+    ),
     "triple": Named(
         "stacked:upper=vswap-v6",
         ("zero", "flash", "ftl"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
-from swaptrace.model.component import Component, Layout, Stage
+from swaptrace.model.component import Component, Layout, Param, Stage
 from swaptrace.model.meta import Capability
 from swaptrace.policies.info import ParamInfo, PolicyInfo
 from swaptrace.policies.plugins import origin_of, spelled
@@ -32,6 +32,20 @@ class Part(Generic[C]):
         """Return every parameter's text, in the order in which the component declares them."""
         given = dict(self.given)
         return {p.name: given.get(p.name, p.default) for p in self.kind.params}
+
+    @property
+    def requires(self) -> tuple[Capability, ...]:
+        """Return what a trace must show for this part with these parameters."""
+        return (*self.kind.requires, *(c for p in self._changed() for c in p.requires))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the trace columns that its ops must carry with these parameters."""
+        return (*self.kind.columns, *(name for p in self._changed() for name in p.columns))
+
+    def _changed(self) -> list[Param]:
+        texts = self.texts
+        return [p for p in self.kind.params if texts[p.name] != p.default]
 
     @property
     def spec(self) -> str:
@@ -76,13 +90,13 @@ class Policy:
     @property
     def requires(self) -> tuple[Capability, ...]:
         """Return what a trace must show for this policy."""
-        found = {Capability.SLOT, *(c for part in self.parts for c in part.kind.requires)}
+        found = {Capability.SLOT, *(c for part in self.parts for c in part.requires)}
         return tuple(c for c in Capability if c in found)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the trace columns that its ops must carry."""
-        return tuple(sorted({name for part in self.parts for name in part.kind.columns}))
+        return tuple(sorted({name for part in self.parts for name in part.columns}))
 
     @property
     def info(self) -> PolicyInfo:

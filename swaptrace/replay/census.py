@@ -125,9 +125,11 @@ class Census:
         self._buffers |= bool((place == Backing.BUFFER).any())
         writes = ops.writes
         if self._buffers and writes is not None:  # an op stores before it writes the buffer out
-            order = np.argsort(np.concatenate([2 * stores, 2 * writes.at + 1]), kind="stable")
-            block = np.concatenate([block, writes.block])[order]
-            place = np.concatenate([place, np.full(len(writes.at), Backing.DISK, np.uint8)])[order]
+            real = np.flatnonzero(writes.block >= 0)  # the rest is padding
+            behind = 1 if writes.early is None else 1 - 2 * writes.early[real].view(np.int8)
+            order = np.argsort(np.concatenate([2 * stores, 2 * writes.at[real] + behind]), kind="stable")
+            block = np.concatenate([block, writes.block[real]])[order]
+            place = np.concatenate([place, np.full(len(real), Backing.DISK, np.uint8)])[order]
         if len(block):
             self._place = grown(self._place, int(block.max()) + 1, Backing.PENDING)
             self._place[block] = place

@@ -25,7 +25,13 @@ SMALL_POOLS = [
     "swap-table+zswap:pool=256KiB,order=lru,load=keep",
     f"vswap-v6+zswap:pool=256KiB,incompressible=store+{SMALL_FLASH}+ftl:erase=64KiB",
 ]
-SPECS = [*NAMED, f"vswap-v6+dedup+{SMALL_FLASH}+ftl:erase=64KiB", f"swap-table+{SMALL_FLASH}", *SMALL_POOLS]
+FLASH = [
+    f"vswap-v6+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
+    f"swap-table+{SMALL_FLASH}",
+    "vswap-v6+flash:buffer=256KiB,erase=64KiB,gc=fifo,low=25%,pressure=8/120ns,timer=2us",
+    f"stacked+{SMALL_FLASH},gc=cost-benefit,buffered=tombstone,timer=3us+ftl:erase=64KiB",
+]
+SPECS = [*NAMED, *FLASH, *SMALL_POOLS]
 REKEYED = [spec for spec in SPECS if spec != "as-recorded"]
 
 
@@ -53,7 +59,8 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
 
     elided = value("dedup.zero_pages") + value("dedup.same_filled_pages") + value("ksm.merged_pages")
     elided += value("dedup.stale_hits")
-    fresh = (value("write.host_bytes") - value("write.host_gc_bytes")) / PAGE - value("tiers.demoted_pages")
+    copied = value("write.host_gc_bytes") + value("write.host_padding_bytes")
+    fresh = (value("write.host_bytes") - copied) / PAGE - value("tiers.demoted_pages")
     assert value("trace.writeouts") == (
         elided
         + value("dedup.hits")
@@ -153,6 +160,23 @@ def test_an_unlimited_pool_that_takes_every_page_leaves_the_device_alone(layout:
     assert pooled.value("zswap.loads") == (plain.value("read.device_bytes") or 0) / PAGE
     for name in ("slots.virtual_peak", "dedup.zero_pages"):
         assert pooled.value(name) == plain.value(name)
+
+
+@pytest.mark.parametrize("options", ["pack=straddle,timer=2us", "pack=aligned,buffered=tombstone"])
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_packed_pages_and_bytes_are_accounted_for_once(options: str, seed: int) -> None:
+    report = run(random_trace(seed, 3000), f"swap-table+dedup+{SMALL_FLASH},compress=recorded,{options}")
+
+    def value(name: str) -> float:
+        return report.value(name) or 0
+
+    elided = value("dedup.zero_pages") + value("dedup.hits")
+    waiting = value("write.absorbed_pages") + value("buffer.pages_end")
+    assert value("trace.writeouts") == elided + waiting + value("write.packed_pages")
+    filled = value("write.packed_bytes") + value("write.host_gc_bytes") + value("write.host_padding_bytes")
+    assert value("write.host_bytes") == filled
+    assert 0 < value("write.packed_bytes") < PAGE * value("write.packed_pages")
 
 
 @pytest.mark.parametrize("spec", REKEYED)

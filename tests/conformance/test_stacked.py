@@ -31,6 +31,8 @@ PATHS: dict[str, tuple[str, type[Flash] | type[Slots]]] = {
     f"{SMALL_FLASH}+ftl:erase=64KiB": ("vswap-v6", Flash),
     f"dedup+{SMALL_FLASH}+ftl:erase=64KiB": ("vswap-v6", Flash),
     f"{SMALL_FLASH}": ("vswap-table", Flash),
+    f"{SMALL_FLASH},buffered=tombstone,gc=cost-benefit,timer=1us": ("vswap-v6", Flash),
+    "flash:buffer=256KiB,erase=64KiB,low=25%,pressure=8/120ns,gc=fifo": ("vswap-table", Flash),
     "slots:discard=on+ftl:erase=64KiB": ("vswap-table", Slots),
     f"zswap:pool=128KiB+{SMALL_FLASH}": ("vswap-v6", Flash),
 }

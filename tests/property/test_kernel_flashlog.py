@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from swaptrace.kernels.flashlog import FlashLog
 from swaptrace.kernels.flashlog_loop import LoopLog
 from swaptrace.kernels.flashlog_vector import VectorLog
-from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Geometry
+from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Gc, Geometry
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.tables import readable
 from swaptrace.model.errors import SpaceError
@@ -21,6 +22,8 @@ from tests.engines import COMPILED, ENGINES
 from tests.oracle.flashlog import SlowFlashLog
 
 NAMES = {STORE: "store", DROP: "drop", FETCH: "fetch"}
+NAME_OF = {Gc.GREEDY: "greedy", Gc.FIFO: "fifo", Gc.COST_BENEFIT: "cost-benefit"}
+Array = np.ndarray[Any, Any]
 Log = LoopLog | VectorLog
 FORMS: dict[str, type[Log]] = {"numba": LoopLog, "interpreted": LoopLog, "vector": VectorLog}
 
@@ -46,10 +49,16 @@ def random_ops(seed: int, n: int, units: int, overwrite: float, skew: float) -> 
     return ops
 
 
-def feed_in_parts(log: Log, ops: list[tuple[int, int]], cuts: list[int]) -> FlashResult:
-    op = np.array([op for op, _ in ops])
-    unit = np.array([unit for _, unit in ops])
-    parts = [log.feed(readable(op[a:b], np.uint8), readable(unit[a:b], np.int32)) for a, b in pairwise(cuts)]
+def feed_in_parts(
+    log: Log, ops: list[tuple[int, int]], cuts: list[int], now: Array, pressed: Array | None
+) -> FlashResult:
+    op = readable([op for op, _ in ops], np.uint8)
+    unit = readable([unit for _, unit in ops], np.int32)
+    press = None if pressed is None else readable(pressed, np.bool_)
+    parts = [
+        log.feed(op[a:b], unit[a:b], readable(now[a:b], np.int64), None if press is None else press[a:b])
+        for a, b in pairwise(cuts)
+    ]
     return FlashResult.joined(parts)
 
 
@@ -57,11 +66,14 @@ def assert_equal_to_reference(result: FlashResult, slow: SlowFlashLog) -> None:
     assert result.hit.tolist() == slow.hits
     assert result.address.tolist() == slow.addresses
     assert result.absorbed.tolist() == slow.absorbed
-    gauges = [np.cumsum(change).tolist() for change in (result.buffered, result.live, result.segments)]
+    places = result.buffered if result.places is None else result.places
+    gauges = [np.cumsum(change).tolist() for change in (result.buffered, result.live, result.segments, places)]
     assert list(zip(*gauges, strict=True)) == slow.gauges
-    writes = zip(result.at.tolist(), result.page.tolist(), result.unit.tolist(), result.gc.tolist(), strict=True)
+    early = np.zeros(len(result.at), np.bool_) if result.early is None else result.early
+    writes = zip(*(column.tolist() for column in (result.at, result.page, result.unit, result.gc, early)), strict=True)
     assert list(writes) == slow.writes
-    assert list(zip(result.dead_at.tolist(), result.dead_segment.tolist(), strict=True)) == slow.deaths
+    deaths = (result.dead_at, result.dead_before, result.dead_segment)
+    assert list(zip(*(column.tolist() for column in deaths), strict=True)) == slow.deaths
 
 
 @pytest.mark.parametrize("form", [pytest.param("numba", marks=COMPILED), "interpreted", "vector"])
@@ -70,54 +82,78 @@ def assert_equal_to_reference(result: FlashResult, slow: SlowFlashLog) -> None:
     seed=st.integers(0, 2**32),
     n=st.sampled_from([1, 30, 300, 800]),
     geometry=st.builds(
-        lambda segments, size, more, reserve: Geometry(segments + reserve, size, size + more, reserve),
+        lambda segments, size, more, reserve, gc, tombstone, timer, low: Geometry(
+            segments + reserve, size, size + more, reserve, gc, tombstone, timer, low * (size + more) // 4
+        ),
         st.integers(1, 9), st.integers(1, 6), st.sampled_from([0, 0, 1, 3, 12]), st.integers(0, 2),
+        st.sampled_from(Gc), st.booleans(), st.sampled_from([0, 0, 1, 5, 40]), st.sampled_from([4, 4, 0, 1, 3]),
     ),
+    pressure=st.sampled_from([0.0, 0.0, 0.1, 0.7]),
     load=st.sampled_from([0.2, 0.6, 0.8, 0.95, 1.2]),
     overwrite=st.sampled_from([0.1, 0.5, 0.8]),
     skew=st.sampled_from([1.0, 3.0]),
     chunk=st.sampled_from([7, 64, 4096]),
 )  # fmt: skip
 def test_equals_reference(
-    form: str, seed: int, n: int, geometry: Geometry, load: float, overwrite: float, skew: float, chunk: int
-) -> None:
+    form: str, seed: int, n: int, geometry: Geometry, load: float, overwrite: float, skew: float, chunk: int,
+    pressure: float,
+) -> None:  # fmt: skip
     # With a load above 1 the device gets full.
     room = geometry.segment_pages * (geometry.segments - geometry.reserve) + geometry.buffer_pages
     units = max(1, int(load * room))
     ops = random_ops(seed, n, units, overwrite, skew)
-    cuts = [0, *sorted(np.random.default_rng(seed).integers(0, n + 1, 4).tolist()), n]
-    slow = SlowFlashLog(geometry.segments, geometry.segment_pages, geometry.buffer_pages, geometry.reserve)
+    rng = np.random.default_rng(seed)
+    cuts = [0, *sorted(rng.integers(0, n + 1, 4).tolist()), n]
+    now = np.cumsum(rng.integers(0, 3, n) * rng.choice([1, 1, 1, 20], n))
+    pressed = (np.array([op for op, _ in ops]) == STORE) & (rng.random(n) < pressure)
+    g = geometry
+    timer = g.timer or float("inf")
+    slow = SlowFlashLog(
+        g.segments, g.segment_pages, g.buffer_pages, g.reserve, NAME_OF[g.gc], g.tombstone, timer, g.low_pages
+    )
     log = FORMS[form](geometry)
     if isinstance(log, VectorLog):
         log.chunk = chunk
     with using_engine("numba" if form == "numba" else "numpy"):
         try:
-            for op, unit in ops:
-                slow.step(NAMES[op], unit)
+            for (op, unit), time, press in zip(ops, now.tolist(), pressed.tolist(), strict=True):
+                slow.step(NAMES[op], unit, time, press)
         except SpaceError:
             with pytest.raises(SpaceError, match="every one of its"):
-                feed_in_parts(log, ops, cuts)
+                feed_in_parts(log, ops, cuts, now, pressed if pressure else None)
             return
-        assert_equal_to_reference(feed_in_parts(log, ops, cuts), slow)
+        assert_equal_to_reference(feed_in_parts(log, ops, cuts, now, pressed if pressure else None), slow)
+
+
+HABITS = [
+    (0.0, Geometry(38, 256, 400, 2, Gc.GREEDY, False, 0, 400)),
+    (0.6, Geometry(38, 256, 400, 2, Gc.FIFO, True, 0, 400)),
+    (0.3, Geometry(40, 256, 900, 0, Gc.COST_BENEFIT, False, 2000, 200)),
+]
 
 
 @COMPILED
-@pytest.mark.parametrize("overwrite", [0.0, 0.6])
-def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float) -> None:
+@pytest.mark.parametrize(("overwrite", "geometry"), HABITS)
+def test_forms_are_bit_equal_on_a_long_stream_with_cleaning(overwrite: float, geometry: Geometry) -> None:
     rng = np.random.default_rng(7)
-    n, units = 300_000, 9_000
+    n, units = 300_000, 8_500
     op, unit = np.zeros(n, np.uint8), rng.integers(0, units, n).astype(np.int32)
     live = np.zeros(units, np.bool_)
     for i, choice in enumerate(rng.random(n)):
         if live[unit[i]] and choice >= overwrite:
             op[i] = DROP if choice < 0.8 else FETCH
         live[unit[i]] = op[i] != DROP
+    now = np.cumsum(rng.integers(0, 7, n))
+    pressed = (op == STORE) & (np.arange(n) // 10_000 % 3 == 0) if geometry.timer else None
     results = []
     for form in ("numba", "vector"):
         with using_engine("numba"):
-            results.append(FORMS[form](Geometry(38, 256, 400, 2)).feed(op, unit))
+            results.append(FORMS[form](geometry).feed(op, unit, now, pressed))
     for field in fields(FlashResult):
         one, two = (getattr(result, field.name) for result in results)
+        if one is None:
+            assert two is None
+            continue
         assert one.dtype == two.dtype
         np.testing.assert_array_equal(one, two, field.name)
     assert results[0].gc.any()

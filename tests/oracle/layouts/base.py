@@ -67,13 +67,14 @@ class SlowVirtual(SlowLayout):
         self.place: dict[int, tuple[int, int]] = {}
 
     def enter(self, op: SlowOp) -> None:
+        self.ended: dict[int, tuple[int, int]] = {}
         if op.name == "NEW":
             key, position, _ = self.clusters.step(False, op.obj, op.cpu)
             self.place[op.obj] = (key, position)
         self.key, self.position = self.place[op.obj]
         if op.name == "FREE":
             self.clusters.step(True, op.obj, op.cpu)
-            del self.place[op.obj]
+            self.ended[op.obj] = self.place.pop(op.obj)
         self.d = levels(len(self.clusters.clusters))
 
     def settle(self, books: Books) -> None:
@@ -89,6 +90,7 @@ class SlowVirtual(SlowLayout):
     def move(self, run: list[tuple[Hashable, bool]], books: Books, dedup: bool) -> None:
         per_run = -(-len(run) // 512)
         books.count["lookups.writeback"] += per_run
+        run = [page for page in run if page[0] is not None]  # without the padding
         books.count["lines"] += per_run + -(-len(run) // 8)
         books.count["lines"] += sum(gc for _, gc in run)
         for gc, name in ((False, "writeback"), (True, "gc")):
@@ -97,7 +99,7 @@ class SlowVirtual(SlowLayout):
                 books.count[f"lookups.{name}"] += len(blocks)
                 books.count["lines"] += len(blocks)
                 continue
-            places = [self.place[block] for block in blocks]  # type: ignore[index]
+            places = [(self.place | self.ended)[block] for block in blocks]  # type: ignore[index]
             for cluster in {key for key, _ in places}:
                 books.count[f"lookups.{name}"] += 1
                 books.count["lines"] += self.d + self.run_lines({at for key, at in places if key == cluster})
