@@ -36,9 +36,9 @@ TABLES = {
     "H4 Swap Table Edition, disk": ("vswap-table", True, SLOTS, (0.75, 53.10, 105.45, 157.79, 210.14)),
 }
 
-# Knobs of the Swap Table Edition, of which no table was published: policy, whether the data reaches the device, bytes per
-# slot of the device, static, and bytes per entry: the tables of its virtual cluster (with the header of 80 or 64 B and 9 B
-# of xarray per 512 entries), and what a page on the device has besides.
+# Knobs of the Swap Table Edition, of which no table was published: policy, whether the data reaches the device, bytes
+# per slot of the device, static, and bytes per entry: the tables of its virtual cluster (with the header of 80 or 64 B
+# and 9 B of xarray per 512 entries), and what a page on the device has besides.
 CLOSED_FORMS = {
     "as posted": ("vswap-table", True, 48 / 512, (89 + 4096 + 4096 + 1024) / 512 + 8),
     "RFC v1, eager memcg tables": ("vswap-table:memcg_table=eager", True, 48 / 512, 9305 / 512 + 8 + 2),
