@@ -77,8 +77,8 @@ class VswapTable(Layout):
             "swap table, virtual table, memcg table",
             "18.17 B per entry of an allocated virtual cluster (9305 B per 512)",
         ),
-        ("with redirect=4; 16, 24", "10.17 B, + 4 B per redirected entry; 16.14 B"),
-        ("reverse map", "8 B per slot of a used physical cluster (redirect=4, 16: 1 bit, none)"),
+        ("with redirect=4; with 16, 24", "10.17 B, + 4 B per redirected entry; 16.14 B"),
+        ("reverse map", "8 B per slot of a used physical cluster (redirect=4, 16: a bitmap in its place)"),
         ("memcg_table=eager", "2 B per slot of a used physical cluster"),
         ("physical cluster header", "48 B per 512 slots, static (redirect=16, 24: 32 B)"),
     )

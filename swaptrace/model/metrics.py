@@ -166,7 +166,7 @@ METRICS: tuple[Metric, ...] = (
         _E,
         "1",
         {
-            "slots.virtual_peak": "most swap entries in use at once",
+            "slots.virtual_peak": "most swap entries in use at once (vswap-module: virtual ones only)",
             "slots.physical_peak": "most physical slots in use at once",
             "slots.physical_idle_peak": "most physical slots whose page is elsewhere (zero, shared, buffer)",
         },

@@ -131,8 +131,9 @@ class Ops:
 
     ``entry`` is the swap entry that the layout gave the object (-1 where a layout has none). Under a layout that is
     ``mixed``, ``mapped`` marks the ops on objects whose swap entry is a slot of the device (*mapped directly*): such an
-    object holds its slot from its beginning to its end, and the placement hands it out. It says in ``mapped_clusters``
-    how many of its clusters came to hold such a slot, or became empty after they did (kernels/mapped.py).
+    object holds its slot from its beginning to its end, and the placement hands it out (``entry`` is -1 there). The
+    placement says in ``mapped_clusters`` how many clusters came to hold such a slot, or became empty after they did
+    (kernels/mapped.py).
     """
 
     ts: Ints
