@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from swaptrace.model.cost_files import load_cost
 from swaptrace.model.errors import CapabilityError, UsageError
 from swaptrace.model.events import Backend, Kind
 from swaptrace.model.meta import Capability, Sight
@@ -56,6 +57,16 @@ def test_the_table_of_zram_is_what_it_adds_to_the_swap_table() -> None:
     assert more("indirection.cachelines") == stores + loads + ends
     assert more("indirection.metadata_bytes.static") == 16 * trace.meta.devices[0].pages
     assert (plain.value("write.host_bytes"), plain.value("read.device_bytes")) == (4096 * stores, 4096 * loads)
+
+
+def test_a_page_pays_its_compressor() -> None:
+    trace = random_trace(4, 500).cut([])
+    lz4, zstd = (
+        replay(trace, [resolve(f"zram:compressor={name}")], cost=load_cost("zram", []))[0] for name in ("lz4", "zstd")
+    )
+    for op in ("swap_out", "swap_in"):
+        assert (lz4.value(f"cost.{op}_ns.p99") or 0) < (zstd.value(f"cost.{op}_ns.p99") or 0)
+    assert lz4.value("cost.device_ns") == 0
 
 
 def test_the_pool_is_a_little_more_than_what_the_recording_zram_stored() -> None:

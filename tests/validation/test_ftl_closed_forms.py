@@ -109,17 +109,41 @@ def test_uniform_overwrites_vectorised(spare: float, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_trim_lowers_the_effective_utilisation(engine: Engine) -> None:
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_trim_lowers_the_effective_utilisation(engine: Engine, oldest_first: bool) -> None:
     """With a quarter of the logical pages trimmed, alpha is physical / live pages."""
     pages, block_pages = 256 * 128, 128
     live = pages * 3 // 4
     with using_engine(engine):
-        ftl = PageMappedFtl(pages, block_pages, 0.07)
+        ftl = PageMappedFtl(pages, block_pages, 0.07, fifo=oldest_first)
         ftl.feed(np.arange(pages))
         ftl.feed(~np.arange(live, pages))
         assert ftl.valid == live
         got = uniform_overwrites(ftl, 6, 4, live)
     alpha = (ftl.blocks - RESERVE) * block_pages / live
+    expected = fifo(alpha) if oldest_first else desnoyers_greedy(alpha, block_pages)
+    assert got == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_trims_between_writes_lower_it_too(engine: Engine) -> None:
+    """Random live pages are trimmed and as many others written, again and again: three quarters are always live."""
+    pages, block_pages, chunk = 256 * 64, 64, 64
+    rng = np.random.default_rng(5)
+    order = rng.permutation(pages)
+    live, dead = order[: pages * 3 // 4], order[pages * 3 // 4 :]
+    with using_engine(engine):
+        ftl = PageMappedFtl(pages, block_pages, 0.07)
+        ftl.feed(live)
+        host = flash = 0
+        for number in range(10 * len(live) // chunk):
+            if number == 6 * len(live) // chunk:
+                host, flash = ftl.host_pages, ftl.flash_pages
+            goes, comes = (rng.choice(len(part), chunk, replace=False) for part in (live, dead))
+            ftl.feed(np.append(~live[goes], dead[comes]))
+            live[goes], dead[comes] = dead[comes], live[goes]
+        got = (ftl.flash_pages - flash) / (ftl.host_pages - host)
+    alpha = (ftl.blocks - RESERVE) * block_pages / len(live)
     assert got == pytest.approx(desnoyers_greedy(alpha, block_pages), rel=0.02)
 
 
