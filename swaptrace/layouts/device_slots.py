@@ -46,6 +46,6 @@ class DeviceSlots:
             ledger.hold("slots.physical_idle", ops.placement.buffered)
         held_elsewhere = (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
         if ops.pooled is not None:
-            held_elsewhere |= ops.backing == Backing.ZSWAP
+            held_elsewhere |= (ops.backing == Backing.ZSWAP) | (ops.backing == Backing.ZSWAP_SHARED)
         if (change := self._idle.feed(ops, held_elsewhere)) is not None:
             ledger.hold("slots.physical_idle", change)

@@ -7,7 +7,7 @@ Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout: 4 S (a
 and set the backing, remove), + 1 P where a physical slot is taken (allocation and reverse map are one walk). Read:
 5 S (look up, add, backing flag, put, free), + 1 S to resolve the backing unless the page is zero, + 1 P for the
 device. Swap-cache hit: 2 S. Free: 1 S, + 1 P where a physical slot is given back. Writeback from a compressed pool: 2 S
-(release and set the backing), + 1 P for the slot. A further page table entry or one less: 1 S. Memory that acts as a
+(release and set the backing), + 1 P for the slot; 1 S for each further owner of the page. A further page table entry or one less: 1 S. Memory that acts as a
 swap device counts as the device. Moves: layouts/moves.py.
 
 Distinct dependent cache lines per page: d nodes, 1 cluster header, 1 table entry; 1 of the virtual table unless the
@@ -79,6 +79,7 @@ class VswapTable(Layout):
         walks = np.zeros((len(Op), len(Backing)), np.int64)
         walks[Op.OUT], walks[Op.HIT], walks[Op.FREE] = 4, 2, 1
         walks[Op.WRITEBACK], walks[Op.DUP], walks[Op.PUT] = 2, 1, 1
+        walks[Op.WRITEBACK, Backing.SHARED] = 1
         walks[Op.IN], walks[Op.IN, Backing.ZERO], walks[Op.IN, [Backing.DISK, Backing.RAM]] = 6, 5, 7
         lines = np.zeros((len(Op), len(Backing)), np.int64)
         lines[:] = 3

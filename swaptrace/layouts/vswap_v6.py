@@ -9,7 +9,7 @@ allocate, resolve the sector); + 2 P where a physical slot is taken (allocate, s
 of the entry itself uses the CPU's cluster and walks nothing. Read: 10 V (tryget 2, look up, prepare, add, memcg id,
 zeromap, free, free_folio, put), + 1 V for data in a buffer, + 2 V and 1 P for data on the device. Swap-cache hit: 5 V
 (tryget 2, look up, free, put). Free: 1 V, + 1 P where a physical slot is given back. Writeback from a compressed
-pool: 3 V (look up, allocate, resolve the sector), + 2 P for the slot. A further page table entry or one less: 1 V.
+pool: 3 V (look up, allocate, resolve the sector), + 2 P for the slot; 1 V for each further owner of the page. A further page table entry or one less: 1 V.
 Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
 
 Per-CPU lookup cache (``mru=1``, patch 22/22): it holds the cluster of the CPU's latest asking walk, and is dropped
@@ -111,6 +111,7 @@ class VswapV6(Layout):
         walks[Op.IN, Backing.ZSWAP], walks[Op.IN, Backing.RAM] = 11, 12
         walks[Op.OUT, Backing.RAM] = 6
         walks[Op.HIT], walks[Op.FREE], walks[Op.WRITEBACK], walks[Op.DUP], walks[Op.PUT] = 5, 1, 3, 1, 1
+        walks[Op.WRITEBACK, Backing.SHARED] = 1
         self._walks = walks
         self._bypass = np.array([0, 2, 0, 2, 0, 0, 0])  # by op: walks that never ask the lookup cache
 

@@ -82,6 +82,16 @@ NAMED: dict[str, Named] = {
         ("zero", "zswap", "slots", "ftl"),
         "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
     ),
+    "zswap+dedup": Named(
+        "swap-table",
+        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
+        "today's kernel with zswap whose pool holds equal contents once, for all swap devices",
+    ),
+    "vswap-zswap+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
+        "zswap with dedup inside vswap v6: a shared page is written back once, for all its owners",
+    ),
     "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
     "vswap-table+dedup": Named(
         "vswap-table", ("zero", "dedup", "slots", "ftl"), "Swap Table Edition with inline dedup per device"

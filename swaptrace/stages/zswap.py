@@ -27,7 +27,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, new_pool
+from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, Limits, new_pool
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.zsmalloc import PAGE, occupied
 from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, share_param
@@ -35,6 +35,8 @@ from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
+from swaptrace.stages.dedup import Dedup
+from swaptrace.stages.shared_zswap import SharedZswap
 
 __all__ = ["Zswap"]
 
@@ -83,20 +85,31 @@ class Zswap(Stage):
         if accept > 1:
             raise UsageError(f"zswap:accept={accept:.0%}: more than the pool.", "", "At most 100%.")
         self._raw = incompressible
-        self._pool = new_pool(pool, int(pool * accept), order, load)
-        self._exclusive = load
+        self._limits = Limits(pool, int(pool * accept))
+        self._lru, self._exclusive = order, load
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
+        self._pool = new_pool(self._limits, self._lru, self._exclusive)
+        self._shared = None
+        if isinstance(above, Dedup) and above.in_pool:
+            self._shared = SharedZswap(self._limits, self._lru, self._exclusive, above, layout.direct, ledger)
 
     def feed(self, ops: Ops) -> Ops:
         """Take stores, loads and ends of pages in the pool out of the stream; put writebacks behind their cause."""
         ends = (ops.drop != NOTHING) & ~ops.store
         at = np.flatnonzero(ops.store | ops.fetch | ends)
         code = np.where(ops.store[at], _STORE, np.where(ops.fetch[at], _LOAD, _END)).astype(np.uint8)
-        size = self._sizes(ops, at, code)
-        found, change, after, victims, freed = self._pool.feed(code, ops.handle[at], size)
+        size, unsized = self._sizes(ops, at, code)
+        if self._shared is not None:
+            ops, hit, stored = self._shared.feed(ops, at, code, size, _ENTRY)
+            unsized &= ~hit  # an equal page is in the pool: nobody asks for its size
+            self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
+            self._ledger.count("zswap.occupied", int(size[stored & ~hit].sum()))
+            return ops
+        self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
+        found, change, after, victims, freed = self._pool.feed(code, ops.handle[at], size, ops.ts[at])
         taken, pooled = (code == _STORE) & (size >= 0), found == POOLED
         self._annotate(ops, at, code, taken, found)
         entries = np.zeros(len(ops), np.int8)
@@ -133,14 +146,15 @@ class Zswap(Stage):
         if counts["zswap.occupied"]:
             yield "zswap.ratio", PAGE * counts["zswap.stores"] / counts["zswap.occupied"]
 
-    def _sizes(self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the bytes that each writeout would occupy, -1 where it is rejected."""
+    def _sizes(
+        self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the bytes that each writeout would occupy, -1 where it is rejected; and whether its size is unknown."""
         recorded = ops.columns["csize"][at].astype(np.int64)
         unsized = (code == _STORE) & (recorded == 0)
-        self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
         huge = unsized | (recorded >= PAGE)
         size = occupied(np.where(huge, PAGE, recorded))
-        return size if self._raw else np.where(huge, -1, size)
+        return size if self._raw else np.where(huge, -1, size), unsized
 
     def _annotate(
         self,

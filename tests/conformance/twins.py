@@ -12,6 +12,7 @@ from tests.oracle.layouts import LAYOUTS
 from tests.oracle.objects import Event, resolve
 from tests.oracle.policy import SlowPolicy
 from tests.oracle.stages import STAGES, World
+from tests.oracle.stages.shared_zswap import SlowSharedZswap
 from tests.streams import MemoryTrace
 
 
@@ -19,7 +20,8 @@ def twin(spec: str, slots: int) -> SlowPolicy:
     policy = resolve_policy(spec)
     layout = LAYOUTS[policy.layout.kind.name](slots, **policy.layout.texts)
     world = World(slots, layout, {part.kind.name: part.texts for part in policy.path})
-    return SlowPolicy(layout, [STAGES[name](world, **texts) for name, texts in world.path.items()])
+    kinds = STAGES | ({"zswap": SlowSharedZswap} if world.pool_dedup else {})
+    return SlowPolicy(layout, [kinds[name](world, **texts) for name, texts in world.path.items()])
 
 
 def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") -> dict[str, float]:

@@ -155,7 +155,7 @@ def test_the_way_of_a_page_through_its_path() -> None:
     zswap = [part.build() for part in resolve("vswap-v6+zswap").path]
     assert work_of(zswap, Op.OUT, Backing.ZSWAP) == ("zero_reject_ns", "lz4_compress_ns")
     assert work_of(zswap, Op.OUT, Backing.DISK) == ("zero_reject_ns", "lz4_compress_ns", "device_write_ns")
-    verified = [part.build() for part in resolve("vswap-v6+dedup:verify=full").path]
+    verified = [part.build() for part in resolve("vswap-v6+dedup:verify=content").path]
     hit = ("zero_reject_ns", "hash_ns", "index_ns", "device_read_ns", "compare_ns")
     assert work_of(verified, Op.OUT, Backing.SHARED) == hit
     assert work_of([], Op.OUT, Backing.ZSWAP) == ("lz4_compress_ns",)

@@ -23,7 +23,7 @@ class SlowVswapTable(SlowVirtual):
         elif op.name == "IN":
             walks = 5 + (not zero) + disk
         elif op.name == "WRITEBACK":
-            walks = 2 + took
+            walks = 2 + took if op.store else 1
         else:
             walks = 2 if op.name == "HIT" else 1
         walks += op.gave

@@ -24,6 +24,8 @@ class SlowVswapV6(SlowVirtual):
         else:
             read = 12 if disk else 11 if op.backing in ("BUFFER", "ZSWAP") else 10
             walks = {"IN": read, "HIT": 5, "FREE": 1, "WRITEBACK": 3, "DUP": 1, "PUT": 1}[op.name]
+            if op.name == "WRITEBACK" and not op.store:
+                walks = 1
         bypass = 2 if op.name in ("IN", "HIT") else 0
         hit = False
         if self.mru and op.sub == 0:

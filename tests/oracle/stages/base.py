@@ -36,6 +36,15 @@ class World:
     path: Mapping[str, Mapping[str, str]]
     device_pages: int = 0
 
+    @property
+    def pool_dedup(self) -> bool:
+        return self.path.get("dedup", {}).get("scope") == "zswap"
+
+    @property
+    def shared(self) -> bool:
+        """Whether several objects may have one block on the device."""
+        return "dedup" in self.path and not (self.pool_dedup and self.layout.direct)
+
 
 class SlowStage:
     """A stage with nothing to do; ``texts`` are its parameters as written."""

@@ -9,8 +9,13 @@ from tests.oracle.stages.base import SlowStage, World, duration
 
 
 class SlowDedup(SlowStage):
-    def __init__(self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str) -> None:
-        self.entry, self.loose, self.verify = int(entry), index == "loose", verify == "full"
+    def __init__(
+        self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str, shared: str,
+        charges: str,
+    ) -> None:  # fmt: skip
+        self.in_pool, self.charged = scope == "zswap", charges == "on"
+        self.entry, self.loose = int(entry) + 8 * (verify == "hash"), index == "loose"
+        self.verify = verify == "content"
         self.ttl, self.capacity, self.room = duration(ttl), int(capacity), world.slots - 1
         self.stale: dict[Hashable, int] = {}  # content that no object holds -> since when, the oldest first
         self.block_of: dict[Hashable, Hashable] = {}  # content -> block
@@ -19,6 +24,8 @@ class SlowDedup(SlowStage):
         self.blocks = 0
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
+        if self.in_pool:
+            return [op]
         old = self.content.get(op.obj)
         acts = op.store or op.drop is not None or op.inplace
         if op.store:

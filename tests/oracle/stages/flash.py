@@ -18,7 +18,7 @@ class SlowFlash(SlowStage):
         world.device_pages = segments * self.segment_pages
         self.log = SlowFlashLog(segments, self.segment_pages, pages(buffer), int(reserve))
         self.own_map, self.layout = world.layout.direct, world.layout
-        self.dedup = "dedup" in world.path
+        self.dedup = world.shared
         if self.own_map:
             world.layout.static += 8 * world.slots
         world.layout.pages_per_segment(self.segment_pages)

@@ -14,6 +14,7 @@ class SlowZswap(SlowStage):
         self.limit = float("inf") if pool == "unlimited" else int(pool[:-3]) * UNITS[pool[-3:]]
         self.low = int(self.limit * share(accept)) if pool != "unlimited" else self.limit
         self.lru, self.exclusive, self.raw = order == "lru", load == "exclusive", incompressible == "store"
+        self.age, self.batch = float("inf"), 1
         self.queue: list[int] = []  # oldest first
         self.size: dict[int, int] = {}
         self.on_device: set[int] = set()
