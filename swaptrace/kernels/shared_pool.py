@@ -122,7 +122,8 @@ class SharedPool:
         out = SharedFed(
             np.empty(n, np.uint8), np.zeros(n, np.bool_), np.zeros(n, np.int64), np.zeros(n, np.int8),
             np.zeros(n, np.int64), np.empty(n, np.int32), np.full(n, NOTHING, np.int32), np.zeros(n, np.bool_),
-            np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int64), 0, 0, 0,
+            np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int64),
+            0, 0, 0,
         )  # fmt: skip
         number = self._numbers(key, known & (op == 0))
         told = np.zeros(4, np.int64)  # writebacks, absorbed, refs_max, saved
@@ -220,7 +221,7 @@ def _walk(
             tail[new] = -1
             number_of[new] = numbers[i]
             size_of[new] = size[i]
-        block[i] = new if store else (old if was == 1 or was == 2 else -1)
+        block[i] = new if store else (old if 1 <= was <= 2 else -1)
         hit[i] = is_hit
         if is_hit:
             saved += size_of[new]

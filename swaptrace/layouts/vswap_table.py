@@ -7,8 +7,8 @@ Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout: 4 S (a
 and set the backing, remove), + 1 P where a physical slot is taken (allocation and reverse map are one walk). Read:
 5 S (look up, add, backing flag, put, free), + 1 S to resolve the backing unless the page is zero, + 1 P for the
 device. Swap-cache hit: 2 S. Free: 1 S, + 1 P where a physical slot is given back. Writeback from a compressed pool: 2 S
-(release and set the backing), + 1 P for the slot; 1 S for each further owner of the page. A further page table entry or one less: 1 S. Memory that acts as a
-swap device counts as the device. Moves: layouts/moves.py.
+(release and set the backing), + 1 P for the slot; 1 S for each further owner of the page. A further page table entry or
+one less: 1 S. Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
 
 Distinct dependent cache lines per page: d nodes, 1 cluster header, 1 table entry; 1 of the virtual table unless the
 page is zero or the swap cache answers; 1 of the memcg table where the entry is allocated, read or freed; 2 for P.

@@ -9,8 +9,8 @@ allocate, resolve the sector); + 2 P where a physical slot is taken (allocate, s
 of the entry itself uses the CPU's cluster and walks nothing. Read: 10 V (tryget 2, look up, prepare, add, memcg id,
 zeromap, free, free_folio, put), + 1 V for data in a buffer, + 2 V and 1 P for data on the device. Swap-cache hit: 5 V
 (tryget 2, look up, free, put). Free: 1 V, + 1 P where a physical slot is given back. Writeback from a compressed
-pool: 3 V (look up, allocate, resolve the sector), + 2 P for the slot; 1 V for each further owner of the page. A further page table entry or one less: 1 V.
-Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
+pool: 3 V (look up, allocate, resolve the sector), + 2 P for the slot; 1 V for each further owner of the page. A further
+page table entry or one less: 1 V. Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
 
 Per-CPU lookup cache (``mru=1``, patch 22/22): it holds the cluster of the CPU's latest asking walk, and is dropped
 when that cluster becomes empty. All V ask it except tryget's first and put, at reads and swap-cache hits, which go to

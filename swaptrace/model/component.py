@@ -38,11 +38,13 @@ _LEAST_SLOTS = 512  # one cluster
 class Space:
     """Where a policy runs: the swap slots that the recording had, header pages included.
 
-    ``bases`` tells at which slot each swap type begins if all devices lie behind one another.
+    ``bases`` tells at which slot each swap type begins if all devices lie behind one another; ``ram`` is the RAM of
+    the recorded machine in bytes, 0 where the trace does not say it.
     """
 
     slots: int
     bases: tuple[tuple[int, int], ...] = ()
+    ram: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Stage(Component, Protocol):
     role: ClassVar[Role] = Role.CONTENT
     over_ftl: ClassVar[bool] = True  # a placement: pages go to one device with a translation layer of its own
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
+    models: tuple[str, ...] = ()  # beginnings of the names of figures that its parameters make modelled, not exact
     compressors: Mapping[Backing, str] = MappingProxyType({})  # lz4 or zstd, by backing; lz4 where it does not say
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:

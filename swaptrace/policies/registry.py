@@ -2,8 +2,9 @@
 
 Grammar: ``NAME[:key=value,...][+STAGE[:key=value,...]]...``. NAME is a named policy or a layout; its parameters are
 those of the layout, else of the one stage in the named path that has it. A stage that the path already has gets the
-parameters; a new one goes to its place in the order of the catalogue; a stage that places pages on the device
-replaces the one there. In a path with zswap, dedup has ``scope=zswap`` unless it is given. ``FILE.py:CLASS`` stands for a layout or stage of one's own.
+parameters; a new one goes to its place in the order of the catalogue; a stage that places pages on the device replaces
+the one there. In a path with zswap, dedup has ``scope=zswap`` unless it is given. ``FILE.py:CLASS`` stands for a layout
+or stage of one's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How large the recorded swap space was: from the header, or from the largest slot where the header does not say."""
+"""How large the recorded swap space was, from the header or from the largest slot, and the machine's RAM."""
 
 from __future__ import annotations
 
@@ -25,4 +25,10 @@ def space_of(trace: Trace) -> Space:
     for swap_type, pages in known.items():
         bases.append((swap_type, total))
         total += -(-pages // _CLUSTER) * _CLUSTER
-    return Space(max(total, _CLUSTER), tuple(bases))
+    return Space(max(total, _CLUSTER), tuple(bases), _ram(trace.meta.settings.get("mem_total", "")))
+
+
+def _ram(text: str) -> int:
+    """Return the bytes that a line of /proc/meminfo means, as ``16316412 kB``; 0 where there is none."""
+    number, _, unit = text.partition(" ")
+    return int(number) << 10 if number.isdigit() and unit == "kB" else 0

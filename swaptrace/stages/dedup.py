@@ -1,12 +1,12 @@
 """Equal contents are stored once: a content index with reference counts, in each device or in the pool of zswap.
 
-Rule, ``scope=device``. The index holds every content that a live object has below this stage, with the number of objects that have it
-(strict: a content whose last object dies leaves at once). A writeout that reaches the stage looks its hash up while
-its object still holds its old content. If the content is held, the writeout is a *hit*: nothing is stored, and the
-object takes a reference. Otherwise it is stored as a new *block*. Then, if the object held another reference, that
-one is given back; a block that loses its last reference dies. A missing writeout whose object gave back the last
-reference of its old block in the same op stores in place: the block stays and its content changes. Reads go to the
-block of the object's content. A free gives the object's reference back. A writeout without a hash is stored as a
+Rule, ``scope=device``. The index holds every content that a live object has below this stage, with the number of
+objects that have it (strict: a content whose last object dies leaves at once). A writeout that reaches the stage looks
+its hash up while its object still holds its old content. If the content is held, the writeout is a *hit*: nothing is
+stored, and the object takes a reference. Otherwise it is stored as a new *block*. Then, if the object held another
+reference, that one is given back; a block that loses its last reference dies. A missing writeout whose object gave back
+the last reference of its old block in the same op stores in place: the block stays and its content changes. Reads go to
+the block of the object's content. A free gives the object's reference back. A writeout without a hash is stored as a
 block of its own that no other can hit.
 
 With ``index=loose`` the index forgets late, by the rule of :mod:`swaptrace.kernels.stale`: a content whose last object
@@ -20,21 +20,21 @@ Rule, ``scope=zswap``. The index is inside the compressed pool, above all device
 The zswap_entry of 56 B is one for each page in the pool; each reference to it, which is what the tree of a direct
 layout or the entry of a virtual one points to, is an entry of its own of 24 B (swap entry 8, shared entry 8, objcg 8).
 
-When a page with several owners is written back, it depends on the layout what its further owners refer to. In a virtual
-layout all owners' entries are pointed to the one slot in which it is written: one write, and a writeback for each owner,
-of which the further ones cost one walk and take no slot. From then on they share a block of the device, which dies with
-its last owner; the index has forgotten it. In a direct layout the entry of each owner is a slot, and only a scan of all
-page tables could change it: the page is written once for each owner, to its own slot (*copied*). With ``shared=pin``
-pages with several owners are not written back at all, and the pool may be larger than its limit.
+When a page with several owners is written back, the layout decides what its further owners refer to. In a virtual
+layout all owners' entries are pointed to the one slot in which it is written: one write, and a writeback for each
+owner, of which the further ones cost one walk and take no slot. From then on they share a block of the device, which
+dies with its last owner; the index has forgotten it. In a direct layout the entry of each owner is a slot, and only a
+scan of all page tables could change it: the page is written once for each owner, to its own slot (*copied*). With
+``shared=pin`` pages with several owners are not written back at all, and the pool may be larger than its limit.
 
 With ``verify=content`` every hit compares the page with the held one: read back from its block (4096 B), in the pool
 decompressed. These reads are counted apart, not among the device's reads: where the block is by then (a buffer, the
 device) is the business of the stages below. With ``verify=hash`` a second hash of 8 B is kept in each index entry and
 compared: each writeout is hashed twice.
 
-With ``charges=on`` the bytes that the pool holds (in a device: 4096 B for each block) are charged to memory cgroups by
-the three rules of :mod:`swaptrace.stages.charging`. A reference is owned by the cgroup that wrote its object out. In the
-pool it is given back by a writeback, too. A stale content is charged to nobody.
+With ``charges=on`` the bytes that the pool holds (in a device: 4096 B for each block) are charged to memory cgroups
+by the three rules of :mod:`swaptrace.stages.charging`. A reference is owned by the cgroup that wrote its object out. A
+writeback gives back all references of its page at once. A stale content is charged to nobody.
 
 A hit is *cross-memcg* if no object written by the same memory cgroup holds the content at that moment. Equal hashes
 count as equal contents (a 64-bit hash of n distinct contents collides with probability n**2 / 2**65); pairs of
@@ -165,7 +165,7 @@ class Dedup(Stage):
             self._contents.room = space.slots - 1  # less the swap header
 
     def feed(self, ops: Ops) -> Ops:
-        """Turn stores into hits and blocks, and the ends of objects into the ends of blocks; the pool does so itself."""
+        """Turn stores into hits and blocks, and ends of objects into ends of blocks; the pool does so by itself."""
         if self.in_pool:
             return ops
         takes = indices(ops.store)

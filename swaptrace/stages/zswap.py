@@ -12,12 +12,21 @@ pages are written back behind that store, each as a page of 4096 B, until at mos
 occupied (accept_threshold_percent). The kernel does this in a worker and rejects stores meanwhile; here the worker is
 done at once and no store is rejected for it. With ``order=lru`` a load makes its page the youngest; ``order=fifo``
 leaves it where it is (the kernel's second-chance bit, which spares a page written since the last scan, is in neither).
+``pool`` may be a share of RAM (max_pool_percent), rounded down to whole pages: of ``ram`` bytes, or of what the header
+of the trace says (``mem_total``).
+
+``shrinker=TIME`` also writes back each page that took its place in the queue TIME ago or longer, at the next op that
+reaches the pool. The kernel's shrinker writes back under memory pressure, as much as the pool's age and its refaults
+allow; a trace shows no pressure, so this is a model with a time in its place, and what depends on it is modelled. It is
+off by default, as in the kernel. ``batch=PAGES`` writes back at least so many pages at once when any is, so that a
+placement below can put them side by side.
 
 A read of a page in the pool is a load: no device access. With ``load=exclusive`` it frees the entry; the content is
 then in the swap cache alone, which answers every further read until the next writeout, and a free that follows frees
 nothing below. With ``load=keep`` the entry stays.
 
-Sources: mm/zswap.c: zswap_store, zswap_load, shrink_worker (Linux 6.18); sizes of structs: docs/kernel-facts.md.
+Sources: mm/zswap.c: zswap_store, zswap_load, shrink_worker, zswap_shrinker_count, zswap_shrinker_scan (Linux 6.18);
+sizes of structs: docs/kernel-facts.md.
 """
 
 from __future__ import annotations
@@ -27,14 +36,15 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, Limits, new_pool
+from swaptrace.kernels.pool import IN_RAM, NEVER, ON_DEVICE, POOLED, Limits, new_pool
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.zsmalloc import PAGE, occupied
-from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, share_param
+from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, count_param, share_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
+from swaptrace.model.units import parse_time_ns
 from swaptrace.stages.dedup import Dedup
 from swaptrace.stages.shared_zswap import SharedZswap
 
@@ -45,15 +55,28 @@ _UNLIMITED = 1 << 62
 _STORE, _LOAD, _END = 0, 1, 2
 
 
-def _pool_param() -> Param:
-    limited = bytes_param("pool", "unlimited", "bytes that the pool may occupy")
+# What depends on which pages the pool has, and when it writes them back.
+_AFTER_THE_POOL = (
+    "zswap.", "write.", "read.", "slots.physical", "indirection.", "buffer.", "tiers.", "swapoff.", "dedup.charges",
+    "dedup.hit", "dedup.cross", "dedup.unique", "dedup.refs", "dedup.saved", "dedup.index", "dedup.verify",
+    "dedup.repointed", "dedup.copied",
+)  # fmt: skip
+_BYTES, _SHARE = bytes_param("pool", "unlimited", ""), share_param("pool", "", "")
 
-    def parse(text: str) -> int:
-        if text.endswith("%"):
-            raise UsageError("a share of RAM.", "A trace does not say how much RAM there was.", "For example 64MiB.")
-        return _UNLIMITED if text == "unlimited" else int(limited.parse(text))
 
-    return Param(limited.name, limited.default, limited.doc, parse, limited.unit)
+def _pool(text: str) -> int | float:
+    """Return bytes (int), or a share of RAM (float)."""
+    if text.endswith("%"):
+        return float(_SHARE.parse(text))
+    return _UNLIMITED if text == "unlimited" else int(_BYTES.parse(text))
+
+
+def _ram(text: str) -> int:
+    return 0 if text == "recorded" else int(_BYTES.parse(text))
+
+
+def _age(text: str) -> int:
+    return NEVER if text == "off" else max(1, parse_time_ns(text))
 
 
 class Zswap(Stage):
@@ -62,7 +85,7 @@ class Zswap(Stage):
     name = "zswap"
     summary = "compressed pool in RAM, written back from its oldest end"
     params = (
-        _pool_param(),
+        Param("pool", "unlimited", "bytes that the pool may occupy, or a share of RAM, as 20%", _pool, "bytes"),
         choice("order", "fifo", "which page is oldest: first stored, or last used", {"fifo": False, "lru": True}),
         choice("load", "exclusive", "whether a load frees the entry", {"exclusive": True, "keep": False}),
         choice(
@@ -70,6 +93,9 @@ class Zswap(Stage):
             {"reject": False, "store": True},
         ),
         share_param("accept", "90%", "share of pool to which a full pool is written back"),
+        Param("shrinker", "off", "a page untouched in the pool for so long is written back", _age, "time"),
+        count_param("batch", "1", "least number of pages that are written back at once", least=1),
+        Param("ram", "recorded", "RAM of which pool=N% is a share; recorded: what the trace says", _ram, "bytes"),
     )  # fmt: skip
     requires = (Capability.CLEN,)
     columns = ("csize",)
@@ -77,24 +103,52 @@ class Zswap(Stage):
         "Pages compress to the size that the recording kernel stored; its compressor is that of the replay.",
         "Writeback is done at once behind the store that filled the pool; no store is rejected because it is full.",
         "Holes in zsmalloc chains are not counted: the occupied bytes are a lower bound.",
-        "No shrinker: the pool is written back only when it is full.",
+        "No shrinker unless shrinker= is given: the pool is written back only when it is full.",
     )
     references = ("mm/zswap.c: zswap_store, zswap_load, shrink_worker", "mm/zsmalloc.c: zs_create_pool")
 
-    def __init__(self, pool: int, order: bool, load: bool, incompressible: bool, accept: float) -> None:
+    def __init__(
+        self, pool: int | float, order: bool, load: bool, incompressible: bool, accept: float, shrinker: int,
+        batch: int, ram: int,
+    ) -> None:  # fmt: skip
         if accept > 1:
             raise UsageError(f"zswap:accept={accept:.0%}: more than the pool.", "", "At most 100%.")
+        if batch > 1 and pool == _UNLIMITED and shrinker == NEVER:
+            raise UsageError(
+                f"zswap:batch={batch} cannot act.",
+                "An unlimited pool without a shrinker writes nothing back.",
+                "Give it a size, as in pool=64MiB.",
+            )
+        if ram and not isinstance(pool, float):
+            raise UsageError("zswap:ram cannot act.", "The pool is no share of RAM.", "For example pool=20%.")
         self._raw = incompressible
-        self._limits = Limits(pool, int(pool * accept))
+        self._size, self._accept, self._age, self._batch, self._ram = pool, accept, shrinker, batch, ram
         self._lru, self._exclusive = order, load
+        self.models = _AFTER_THE_POOL if shrinker < NEVER else ()
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
-        self._pool = new_pool(self._limits, self._lru, self._exclusive)
+        size = self._size if isinstance(self._size, int) else self._share_of(space.ram)
+        limits = Limits(size, int(size * self._accept), self._age, self._batch)
+        self._pool = new_pool(limits, self._lru, self._exclusive)
         self._shared = None
         if isinstance(above, Dedup) and above.in_pool:
-            self._shared = SharedZswap(self._limits, self._lru, self._exclusive, above, layout.direct, ledger)
+            self._shared = SharedZswap(limits, self._lru, self._exclusive, above, layout.direct, ledger)
+
+    def _share_of(self, recorded: int) -> int:
+        """Return the bytes of a pool that is a share of RAM."""
+        ram = self._ram or recorded
+        if not ram:
+            raise UsageError(
+                f"zswap:pool={self._size:.4g} of RAM: the trace does not say how much RAM there was.",
+                "Its header has no mem_total: it was not recorded on this machine, or by an older recorder.",
+                "Say it, as in zswap:pool=20%,ram=8GiB, or give the pool in bytes.",
+            )
+        size = int(self._size * ram) // PAGE * PAGE
+        if not size:
+            raise UsageError(f"zswap:pool: {self._size:.4g} of {ram} B of RAM is less than a page.", "", "Take more.")
+        return size
 
     def feed(self, ops: Ops) -> Ops:
         """Take stores, loads and ends of pages in the pool out of the stream; put writebacks behind their cause."""
@@ -149,7 +203,7 @@ class Zswap(Stage):
     def _sizes(
         self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the bytes that each writeout would occupy, -1 where it is rejected; and whether its size is unknown."""
+        """Return the bytes that each writeout would occupy, -1 where it is rejected; whether its size is unknown."""
         recorded = ops.columns["csize"][at].astype(np.int64)
         unsized = (code == _STORE) & (recorded == 0)
         huge = unsized | (recorded >= PAGE)

@@ -18,7 +18,8 @@ from tests.streams import random_trace
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ("zswap:pool=20%", "share of RAM"),
+        ("zswap:ram=8GiB", "no share of RAM"),
+        ("zswap:batch=16", "writes nothing back"),
         ("zswap:pool=100", "whole number of 4 KiB pages"),
         ("zswap:pool=1MiB,accept=101%", "more than the pool"),
         ("vswap-v6+dedup:scope=device+zswap", "not modelled"),

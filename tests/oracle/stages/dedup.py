@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from tests.oracle.books import PAGE, Books, SlowOp
+from tests.oracle.charges import SlowCharges
 from tests.oracle.stages.base import SlowStage, World, duration
 
 
@@ -13,7 +14,9 @@ class SlowDedup(SlowStage):
         self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str, shared: str,
         charges: str,
     ) -> None:  # fmt: skip
-        self.in_pool, self.charged = scope == "zswap", charges == "on"
+        self.in_pool = scope == "zswap"
+        self.charges = SlowCharges() if charges == "on" else None
+        self.first: dict[Hashable, int] = {}  # content -> memcg of its first reference
         self.entry, self.loose = int(entry) + 8 * (verify == "hash"), index == "loose"
         self.verify = verify == "content"
         self.ttl, self.capacity, self.room = duration(ttl), int(capacity), world.slots - 1
@@ -62,7 +65,10 @@ class SlowDedup(SlowStage):
         dead = None
         if old is not None and old != content:
             dead = self._release(op.obj, old, books, op.ts)
+        if not self.holders.get(content) and content != old:
+            self.first[content] = op.memcg
         self.holders.setdefault(content, {})[op.obj] = op.memcg
+        self._charge(content)
         if op.hash is not None:
             shared = len(self.holders[content]) + (old == content)  # the old reference is still held at the look-up
             books.count["dedup.refs_max"] = max(books.count["dedup.refs_max"], shared)
@@ -89,6 +95,7 @@ class SlowDedup(SlowStage):
 
     def _release(self, obj: int, content: Hashable, books: Books, ts: int) -> Hashable:
         del self.holders[content][obj]
+        self._charge(content)
         if self.holders[content]:
             return None
         del self.holders[content]
@@ -97,6 +104,10 @@ class SlowDedup(SlowStage):
             self.stale[content] = ts
             return None
         return self.block_of.pop(content)
+
+    def _charge(self, content: Hashable) -> None:
+        if self.charges is not None:
+            self.charges.hold(content, PAGE, self.first[content], self.holders[content].values())
 
     def figures(self, books: Books) -> dict[str, float]:
         names = ("hits", "cross_memcg_hits", "unhashed", "saved_bytes", "refs_max")
@@ -110,4 +121,6 @@ class SlowDedup(SlowStage):
             out["dedup.stale_peak"] = books.peak["stale"]
         if self.verify:
             out["dedup.verify_bytes"] = books.count["dedup.verify_bytes"]
+        if self.charges is not None and not self.in_pool:
+            out |= self.charges.figures()
         return out

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from tests.oracle.books import PAGE, Books, SlowOp
+from tests.oracle.charges import SlowCharges
 from tests.oracle.stages.base import World
 from tests.oracle.stages.zswap import SlowZswap
 from tests.oracle.zsmalloc import footprint
@@ -31,7 +31,7 @@ class SlowSharedZswap(SlowZswap):
         super().__init__(world, **texts)
         dedup = world.path["dedup"]
         self.pin, self.apart = dedup["shared"] == "pin", world.layout.direct
-        self.charged = dedup["charges"] == "on"
+        self.charges = SlowCharges() if dedup["charges"] == "on" else None
         self.index_entry = int(dedup["entry"]) + 8 * (dedup["verify"] == "hash")
         self.pages: list[Page] = []
         self.pinned: list[Page] = []
@@ -40,8 +40,6 @@ class SlowSharedZswap(SlowZswap):
         self.sharers: dict[Hashable, set[int]] = {}  # of a block on the device
         self.loaded: set[int] = set()
         self.names = 0
-        self.most: dict[tuple[str, int], float] = defaultdict(float)
-        self.seen_memcgs: set[int] = set()
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
         acts = op.store or op.fetch or op.drop is not None
@@ -51,11 +49,11 @@ class SlowSharedZswap(SlowZswap):
         seen = [op]
         full = False
         if op.store:
-            full = self._store(op, books)
+            full = self._arrive(op, books)
         elif op.fetch:
-            self._load(op, books)
+            self._read(op, books)
         else:
-            self._end(op, books)
+            self._leave(op, books)
         levels.append(self._levels())
         written = 0
         while self.pages:
@@ -66,9 +64,9 @@ class SlowSharedZswap(SlowZswap):
                     break
             self.pages.remove(page)
             books.count["zswap.writebacks"] += 1
-            for n, owner in enumerate(list(page.owners)):
+            owners = list(page.owners)
+            for n, owner in enumerate(owners):
                 del self.page_of[owner]
-                del page.owners[owner]
                 block = owner if self.apart else page.name
                 self.block_of[owner] = block
                 self.sharers.setdefault(block, set()).add(owner)
@@ -79,17 +77,17 @@ class SlowSharedZswap(SlowZswap):
                 back = SlowOp("WRITEBACK", owner, op.ts, op.cpu, store=write, block=block)
                 back.backing = "" if write else "SHARED"
                 seen.append(back)
-                levels.append(self._levels(leaving=page))
-            self._charge()
+                levels.append(self._levels(leaving=len(owners) - n - 1))
+            page.owners = {}
+            self._charge(page)
         books.pending = levels
         return seen
 
-    def _store(self, op: SlowOp, books: Books) -> bool:
+    def _arrive(self, op: SlowOp, books: Books) -> bool:
         held = next((p for p in self._all() if op.hash is not None and p.hash == op.hash), None)
         mine = self.page_of.get(op.obj)
         books.count["arrived"] += 1
         books.count["dedup.unhashed"] += op.hash is None
-        self.seen_memcgs |= {op.memcg} if held or op.csize not in (0, PAGE) or self.raw else set()
         if held is not None:
             books.count["dedup.hits"] += 1
             books.count["dedup.verify_bytes"] += PAGE
@@ -103,9 +101,7 @@ class SlowSharedZswap(SlowZswap):
                 self._young(held, op.ts)
             op.drop, dead = None, None
         else:
-            dead = self._give(op.obj, books)
-            self._charge()
-            op.drop = dead
+            op.drop = dead = self._give(op.obj, books, op.ts)
         huge = op.csize in (0, PAGE)
         if held is None and huge and not self.raw:
             books.count["zswap.rejects"] += 1
@@ -136,10 +132,10 @@ class SlowSharedZswap(SlowZswap):
         self.page_of[op.obj] = page
         op.block = page.name
         books.count["dedup.refs_max"] = max(books.count["dedup.refs_max"], len(page.owners) * (held is not mine))
-        self._charge()
+        self._charge(page)
         return held is None and self._used() > self.limit
 
-    def _load(self, op: SlowOp, books: Books) -> None:
+    def _read(self, op: SlowOp, books: Books) -> None:
         page = self.page_of.get(op.obj)
         if page is not None:
             books.count["zswap.loads"] += 1
@@ -150,22 +146,19 @@ class SlowSharedZswap(SlowZswap):
                 self.loaded.add(op.obj)
             if self.lru:
                 self._young(page, op.ts)
-            self._charge()
         elif op.obj in self.loaded:
             op.fetch, op.backing = False, "CACHE"
         else:
             op.block = self.block_of[op.obj]
 
-    def _end(self, op: SlowOp, books: Books) -> None:
+    def _leave(self, op: SlowOp, books: Books) -> None:
         where = "ZSWAP" if op.obj in self.page_of else "CACHE" if op.obj in self.loaded else ""
         op.backing = op.backing or where
         op.drop = self._give(op.obj, books, op.ts)
-        self._charge()
 
-    def _give(self, obj: int, books: Books, now: int = 0) -> Hashable:
+    def _give(self, obj: int, books: Books, now: int) -> Hashable:
         """Give back what ``obj`` has; return the block of the device that dies."""
         self.loaded.discard(obj)
-        self.now = now
         if (page := self.page_of.pop(obj, None)) is not None:
             del page.owners[obj]
             if not page.owners:
@@ -175,6 +168,7 @@ class SlowSharedZswap(SlowZswap):
                 self.pinned.remove(page)
                 self.pages.append(page)
                 page.since = now
+            self._charge(page)
         if (block := self.block_of.pop(obj, None)) is not None:
             self.sharers[block].remove(obj)
             if not self.sharers[block]:
@@ -198,8 +192,8 @@ class SlowSharedZswap(SlowZswap):
     def _used(self) -> int:
         return sum(page.size for page in self._all())
 
-    def _levels(self, leaving: Page | None = None) -> dict[str, int]:
-        refs = sum(len(page.owners) for page in self._all()) + (len(leaving.owners) if leaving else 0)
+    def _levels(self, leaving: int = 0) -> dict[str, int]:
+        refs = sum(len(page.owners) for page in self._all()) + leaving
         return {
             "pooled": refs,
             "pool_pages": len(self._all()),
@@ -210,22 +204,9 @@ class SlowSharedZswap(SlowZswap):
             "pinned": sum(page.size for page in self.pinned),
         }
 
-    def _charge(self) -> None:
-        if not self.charged:
-            return
-        now: dict[tuple[str, int], float] = defaultdict(float)
-        for page in self._all():
-            owners = list(page.owners.values())
-            now["first", page.first] += page.size
-            now["stranded", 0] += page.size * (page.first not in owners)
-            for owner in set(owners):
-                now["split", owner] += page.size * owners.count(owner) / len(owners)
-                now["all", owner] += page.size
-        for key, charge in now.items():
-            self.most[key] = max(self.most[key], charge)
-        self.charges = now
-
-    charges: dict[tuple[str, int], float] = {}
+    def _charge(self, page: Page) -> None:
+        if self.charges is not None:
+            self.charges.hold(page, page.size, page.first, page.owners.values())
 
     def figures(self, books: Books) -> dict[str, float]:
         out = super().figures(books)
@@ -234,13 +215,6 @@ class SlowSharedZswap(SlowZswap):
         out["dedup.copied_pages"] = books.count["dedup.copied_pages"]
         if self.pin:
             out["zswap.pinned_bytes_peak"] = books.peak["pinned"]
-        if self.charged:
-            out["dedup.charges.memcgs"] = len(self.seen_memcgs)
-            out["dedup.charges.stranded_bytes_peak"] = self.most["stranded", 0]
-            for rule in ("first", "split", "all"):
-                each = [round(charge) for (name, _), charge in self.most.items() if name == rule]
-                out[f"dedup.charges.{rule}_bytes_peak"] = max(each, default=0)
-                if rule != "split":
-                    end = sum(charge for (name, _), charge in self.charges.items() if name == rule)
-                    out[f"dedup.charges.{rule}_bytes_end"] = end
+        if self.charges is not None:
+            out |= self.charges.figures()
         return out
