@@ -20,7 +20,6 @@ Each op gets the state in which it found the object: NOWHERE, POOLED, ON_DEVICE 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +62,7 @@ class ListPool:
             op: uint8[n], 0 OUT, 1 IN, 2 FREE.
             unit: int32[n], dense ids of the objects.
             size: int64[n], of OUTs: bytes that they occupy, above 0; -1: goes to the device.
-            ts: int64[n], their times in ns.
+            ts: int64[n], their times in ns; where no age counts they are not looked at.
 
         Returns:
             The state that each op found, the change of bytes by it and all that it caused but for writebacks; and the
@@ -79,8 +78,9 @@ class ListPool:
         after: list[int] = []
         victims: list[int] = []
         freed: list[int] = []
-        limit, lru, exclusive = self._limits.limit, self._lru, self._exclusive
+        limit, low, lru, exclusive = self._limits.limit, self._limits.low, self._lru, self._exclusive
         ages, since = self._limits.age < NEVER, self._since
+        rare = ages or self._limits.batch > 1
         times = ts.tolist() if ages else []
         for i, (code, u, bytes_in) in enumerate(zip(op.tolist(), unit.tolist(), size.tolist(), strict=True)):
             was = found[i] = state[u]
@@ -110,13 +110,15 @@ class ListPool:
                     full = used > limit
                     if ages:
                         since[u] = times[i]
-            if full or ages:
-                for victim, gone in self._written_back(full, used, times[i] if ages else 0):
-                    used -= gone
-                    freed.append(gone)
-                    state[victim] = ON_DEVICE
-                    after.append(i)
-                    victims.append(victim)
+            written = 0
+            while (full and used > low and len(queue) > 1) or (rare and self._goes(written, times[i] if ages else 0)):
+                victim, gone = queue.popitem(last=False)
+                used -= gone
+                written += 1
+                freed.append(gone)
+                state[victim] = ON_DEVICE
+                after.append(i)
+                victims.append(victim)
         self._bytes = used
         return (
             np.frombuffer(bytes(found), np.uint8),
@@ -126,19 +128,13 @@ class ListPool:
             np.array(freed, np.int64),
         )
 
-    def _written_back(self, full: bool, used: int, now: int) -> Iterator[tuple[int, int]]:
-        """Take out of the queue what is written back behind one op; ``full`` as the rule has it."""
-        queue, since, limits = self._queue, self._since, self._limits
-        written = 0
-        while queue:
-            if limits.age == NEVER or now - since[next(iter(queue))] < limits.age:
-                wanted = (full and used > limits.low) or 0 < written < limits.batch
-                if not wanted or len(queue) == 1:
-                    return
-            victim, size = queue.popitem(last=False)
-            used -= size
-            written += 1
-            yield victim, size
+    def _goes(self, written: int, now: int) -> bool:
+        """Return whether the oldest object is written back for its age, or to fill a batch."""
+        if not self._queue:
+            return False
+        if self._limits.age < NEVER and now - self._since[next(iter(self._queue))] >= self._limits.age:
+            return True
+        return 0 < written < self._limits.batch and len(self._queue) > 1
 
 
 class LoopPool:

@@ -8,6 +8,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
+from swaptrace.model.contents import ContentSizes
 from swaptrace.model.errors import UsageError, closest
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
@@ -39,12 +40,14 @@ class Space:
     """Where a policy runs: the swap slots that the recording had, header pages included.
 
     ``bases`` tells at which slot each swap type begins if all devices lie behind one another; ``ram`` is the RAM of
-    the recorded machine in bytes, 0 where the trace does not say it.
+    the recorded machine in bytes, 0 where the trace does not say it; ``contents`` reads the sample of contents beside
+    the trace (raises :class:`CapabilityError` where there is none).
     """
 
     slots: int
     bases: tuple[tuple[int, int], ...] = ()
     ram: int = 0
+    contents: Callable[[], ContentSizes] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,11 @@ class Component(Protocol):
     columns: ClassVar[tuple[str, ...]] = ()  # trace columns that its ops must carry
     assumptions: ClassVar[tuple[str, ...]] = ()
     references: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def asks(cls, texts: Mapping[str, str]) -> tuple[tuple[Capability, ...], tuple[str, ...]]:
+        """Return what a trace must show and the columns that its ops must carry, with these texts of the parameters."""
+        return cls.requires, cls.columns
 
 
 class Role(IntEnum):

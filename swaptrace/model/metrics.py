@@ -387,6 +387,12 @@ METRICS: tuple[Metric, ...] = (
         _L, _E, "B", {"zswap.pool_bytes_peak": "most bytes that pages in the pool occupied at once (zsmalloc classes)"}
     ),
     *_metrics(_L, _E, "B", {"zswap.pinned_bytes_peak": "most bytes of pages that several owners keep in the pool"}),
+    *_metrics(
+        _N,
+        _E,
+        "1",
+        {"zswap.measured_share": "of the writeouts whose size the sample of contents gives, those of sampled contents"},
+    ),
     *_metrics(_H, _E, "1", {"zswap.ratio": "4096 x zswap.stores / bytes that they occupied when stored"}),
     *_metrics(_L, _E, "B", {"read.device_bytes": "read back from the device"}),
     *_metrics(

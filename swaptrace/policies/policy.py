@@ -39,6 +39,16 @@ class Part(Generic[C]):
         texts = ",".join(f"{name}={text}" for name, text in self.texts.items())
         return f"{spelled(self.kind)}:{texts}" if texts else spelled(self.kind)
 
+    @property
+    def requires(self) -> tuple[Capability, ...]:
+        """Return what a trace must show for this part."""
+        return self.kind.asks(self.texts)[0]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the trace columns that this part looks at."""
+        return self.kind.asks(self.texts)[1]
+
     def build(self) -> C:
         """Return a fresh instance with parsed parameters."""
         texts = self.texts
@@ -76,13 +86,13 @@ class Policy:
     @property
     def requires(self) -> tuple[Capability, ...]:
         """Return what a trace must show for this policy."""
-        found = {Capability.SLOT, *(c for part in self.parts for c in part.kind.requires)}
+        found = {Capability.SLOT, *(c for part in self.parts for c in part.requires)}
         return tuple(c for c in Capability if c in found)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the trace columns that its ops must carry."""
-        return tuple(sorted({name for part in self.parts for name in part.kind.columns}))
+        return tuple(sorted({name for part in self.parts for name in part.columns}))
 
     @property
     def info(self) -> PolicyInfo:

@@ -194,7 +194,7 @@ def _check(trace: Trace, policy: Policy) -> None:
         if trace.meta.sight(capability) is Sight.ABSENT:
             what, step = _HOW.get(capability, (capability.value, "Record it with a richer recorder."))
             has = ", ".join(c.value for c in Capability if trace.meta.sight(c) is not Sight.ABSENT) or "nothing"
-            needs = next((p.kind.name for p in policy.parts if capability in p.kind.requires), policy.name)
+            needs = next((p.kind.name for p in policy.parts if capability in p.requires), policy.name)
             raise CapabilityError(
                 f"{needs} needs {what} ({capability.value}); {trace.path.name} has {has}.",
                 f"It was recorded by {trace.meta.recorder or 'an unknown recorder'}"

@@ -20,7 +20,11 @@ from swaptrace.replay.objects import ObjectCounts
 __all__ = ["basis_of", "figures"]
 
 PAGE = 4096
-_FIXED = ("write.logical_bytes", "indirection.metadata_bytes.static")  # they follow from the trace, whatever the model
+_FIXED = (
+    "write.logical_bytes",
+    "indirection.metadata_bytes.static",
+    "zswap.measured_share",
+)  # they follow from the trace, whatever the model
 _Values = Iterator[tuple[str, float]]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from swaptrace.model.component import Space
 from swaptrace.model.trace import Trace
+from swaptrace.replay.contents import contents_of
 
 __all__ = ["space_of"]
 
@@ -25,7 +28,12 @@ def space_of(trace: Trace) -> Space:
     for swap_type, pages in known.items():
         bases.append((swap_type, total))
         total += -(-pages // _CLUSTER) * _CLUSTER
-    return Space(max(total, _CLUSTER), tuple(bases), _ram(trace.meta.settings.get("mem_total", "")))
+    return Space(
+        max(total, _CLUSTER),
+        tuple(bases),
+        _ram(trace.meta.settings.get("mem_total", "")),
+        cache(lambda: contents_of(trace)),
+    )
 
 
 def _ram(text: str) -> int:

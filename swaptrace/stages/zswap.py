@@ -2,10 +2,13 @@
 
 Rule. A writeout that reaches the stage is stored in the pool if its compressed size is below 4096 B. Otherwise it is
 *rejected* and goes to the device (``incompressible=reject``), or is stored raw as 4096 B (``incompressible=store``).
-The compressed size is what the recording kernel's compressor made (column ``csize``); a writeout without one counts
-as incompressible and as unsized. A stored page occupies the bytes of :mod:`swaptrace.kernels.zsmalloc`, and a
-zswap_entry of 56 B of metadata. A writeout of an object that the pool holds frees the old entry first; one that the
-pool takes ends the object's copy on the device, if it had one.
+The compressed size is what the recording kernel's compressor made (column ``csize``); a writeout without one counts as
+incompressible and as unsized. With ``sizes=lz4``, ``zstd1`` or ``zstd3`` it is what that compressor made of the
+content, from the sample recorded beside the trace (``T.content.parquet``); a content that is not in the sample has the
+size of the sampled one at the same quantile of hashes (of n, sorted by hash, that with the index floor(hash x n /
+2**64)), a writeout without a hash has none. All that depends on sizes is modelled then. A stored page occupies the
+bytes of :mod:`swaptrace.kernels.zsmalloc`, and a zswap_entry of 56 B of metadata. A writeout of an object that the pool
+holds frees the old entry first; one that the pool takes ends the object's copy on the device, if it had one.
 
 The pool is the queue of :mod:`swaptrace.kernels.pool`: when a store makes it larger than ``pool`` bytes, the oldest
 pages are written back behind that store, each as a page of 4096 B, until at most the share ``accept`` of ``pool`` is
@@ -31,7 +34,7 @@ sizes of structs: docs/kernel-facts.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +43,7 @@ from swaptrace.kernels.pool import IN_RAM, NEVER, ON_DEVICE, POOLED, Limits, new
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.zsmalloc import PAGE, occupied
 from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, count_param, share_param
+from swaptrace.model.contents import COMPRESSORS
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
@@ -95,12 +99,19 @@ class Zswap(Stage):
         share_param("accept", "90%", "share of pool to which a full pool is written back"),
         Param("shrinker", "off", "a page untouched in the pool for so long is written back", _age, "time"),
         count_param("batch", "1", "least number of pages that are written back at once", least=1),
+        choice(
+            "sizes",
+            "recorded",
+            "compressed sizes: those of the recording kernel, or of a compressor in the sample of contents",
+            {name: name for name in ("recorded", *COMPRESSORS)},
+        ),
         Param("ram", "recorded", "RAM of which pool=N% is a share; recorded: what the trace says", _ram, "bytes"),
     )  # fmt: skip
     requires = (Capability.CLEN,)
     columns = ("csize",)
     assumptions = (
         "Pages compress to the size that the recording kernel stored; its compressor is that of the replay.",
+        "With sizes= a content that was not sampled compresses like one that was, chosen by its hash.",
         "Writeback is done at once behind the store that filled the pool; no store is rejected because it is full.",
         "Holes in zsmalloc chains are not counted: the occupied bytes are a lower bound.",
         "No shrinker unless shrinker= is given: the pool is written back only when it is full.",
@@ -109,7 +120,7 @@ class Zswap(Stage):
 
     def __init__(
         self, pool: int | float, order: bool, load: bool, incompressible: bool, accept: float, shrinker: int,
-        batch: int, ram: int,
+        batch: int, sizes: str, ram: int,
     ) -> None:  # fmt: skip
         if accept > 1:
             raise UsageError(f"zswap:accept={accept:.0%}: more than the pool.", "", "At most 100%.")
@@ -124,11 +135,20 @@ class Zswap(Stage):
         self._raw = incompressible
         self._size, self._accept, self._age, self._batch, self._ram = pool, accept, shrinker, batch, ram
         self._lru, self._exclusive = order, load
-        self.models = _AFTER_THE_POOL if shrinker < NEVER else ()
+        self._sizes = sizes
+        self._compressor = "zstd" if sizes.startswith("zstd") else "lz4"
+        self.compressors = {Backing.ZSWAP: self._compressor, Backing.ZSWAP_SHARED: self._compressor}
+        self.models = _AFTER_THE_POOL if shrinker < NEVER or sizes != "recorded" else ()
+
+    @classmethod
+    def asks(cls, texts: Mapping[str, str]) -> tuple[tuple[Capability, ...], tuple[str, ...]]:
+        """Sizes come from the column csize, or from contents, by their hash."""
+        return (cls.requires, cls.columns) if texts["sizes"] == "recorded" else ((Capability.HASH,), ("hash",))
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
+        self._contents = space.contents() if self._sizes != "recorded" and space.contents is not None else None
         size = self._size if isinstance(self._size, int) else self._share_of(space.ram)
         limits = Limits(size, int(size * self._accept), self._age, self._batch)
         self._pool = new_pool(limits, self._lru, self._exclusive)
@@ -155,7 +175,7 @@ class Zswap(Stage):
         ends = (ops.drop != NOTHING) & ~ops.store
         at = np.flatnonzero(ops.store | ops.fetch | ends)
         code = np.where(ops.store[at], _STORE, np.where(ops.fetch[at], _LOAD, _END)).astype(np.uint8)
-        size, unsized = self._sizes(ops, at, code)
+        size, unsized = self._bytes_of(ops, at, code)
         if self._shared is not None:
             ops, hit, stored = self._shared.feed(ops, at, code, size, _ENTRY)
             unsized &= ~hit  # an equal page is in the pool: nobody asks for its size
@@ -186,7 +206,9 @@ class Zswap(Stage):
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """A page that the pool rejects was compressed before it goes on to the device."""
-        return ("lz4_compress_ns",) if op == Op.OUT and backing in (Backing.DISK, Backing.BUFFER) else ()
+        return (
+            (f"{self._compressor}_compress_ns",) if op == Op.OUT and backing in (Backing.DISK, Backing.BUFFER) else ()
+        )
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what the pool took, gave back and held."""
@@ -197,15 +219,25 @@ class Zswap(Stage):
         yield "zswap.pages_peak", pages.peak
         yield "zswap.pages_end", pages.now
         yield "zswap.pool_bytes_peak", held.peak
+        if counts["zswap.looked_up"]:
+            yield "zswap.measured_share", counts["zswap.measured"] / counts["zswap.looked_up"]
         if counts["zswap.occupied"]:
             yield "zswap.ratio", PAGE * counts["zswap.stores"] / counts["zswap.occupied"]
 
-    def _sizes(
+    def _bytes_of(
         self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the bytes that each writeout would occupy, -1 where it is rejected; whether its size is unknown."""
-        recorded = ops.columns["csize"][at].astype(np.int64)
-        unsized = (code == _STORE) & (recorded == 0)
+        store = code == _STORE
+        if self._contents is None:
+            recorded = ops.columns["csize"][at].astype(np.int64)
+        else:
+            known = ops.columns["has_hash"][at]
+            recorded, measured = self._contents.of(ops.columns["hash"][at], self._sizes)
+            recorded = np.where(known, np.minimum(recorded, PAGE), 0)
+            self._ledger.count("zswap.looked_up", int(np.count_nonzero(store & known)))
+            self._ledger.count("zswap.measured", int(np.count_nonzero(store & known & measured)))
+        unsized = store & (recorded == 0)
         huge = unsized | (recorded >= PAGE)
         size = occupied(np.where(huge, PAGE, recorded))
         return size if self._raw else np.where(huge, -1, size), unsized

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pyarrow.parquet as pq
 
 from swaptrace.model.events import Backend, Cause, Kind
 from swaptrace.policies.registry import resolve as resolve_policy
@@ -16,10 +19,11 @@ from tests.oracle.stages.shared_zswap import SlowSharedZswap
 from tests.streams import MemoryTrace
 
 
-def twin(spec: str, slots: int) -> SlowPolicy:
+def twin(spec: str, slots: int, contents: Mapping[int, Mapping[str, int]] | None = None) -> SlowPolicy:
     policy = resolve_policy(spec)
     layout = LAYOUTS[policy.layout.kind.name](slots, **policy.layout.texts)
     world = World(slots, layout, {part.kind.name: part.texts for part in policy.path})
+    world.contents = contents or {}
     kinds = STAGES | ({"zswap": SlowSharedZswap} if world.pool_dedup else {})
     return SlowPolicy(layout, [kinds[name](world, **texts) for name, texts in world.path.items()])
 
@@ -31,7 +35,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
 
 def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", until: int | None = None) -> SlowPolicy:
     """Return the twin of ``spec`` after all ops of ``trace``; of those not after the time ``until``, if given."""
-    policy = twin(spec, space_of(trace.cut([])).slots)
+    policy = twin(spec, space_of(trace.cut([])).slots, _contents(trace))
     c, v = trace.columns, trace.valid
     causes = c.get("cause", np.zeros(trace.rows, np.uint8))
     events = [
@@ -68,6 +72,13 @@ def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", u
             )
         )
     return policy
+
+
+def _contents(trace: MemoryTrace) -> dict[int, dict[str, int]]:
+    for sidecar in trace.meta.sidecars:
+        rows = pq.read_table(trace.path.with_name(sidecar.name)).to_pylist()
+        return {row["hash"]: row for row in rows}
+    return {}
 
 
 __all__ = ["slow_figures", "slow_policy", "twin"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.oracle.books import Books, SlowOp
 from tests.oracle.layouts.base import SlowLayout
@@ -35,6 +35,7 @@ class World:
     layout: SlowLayout
     path: Mapping[str, Mapping[str, str]]
     device_pages: int = 0
+    contents: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # sampled: compressed sizes by hash
 
     @property
     def pool_dedup(self) -> bool:

@@ -45,6 +45,7 @@ class SlowSharedZswap(SlowZswap):
         acts = op.store or op.fetch or op.drop is not None
         if not acts:
             return [op]
+        self._measure(op, books)
         levels: list[dict[str, int]] = []
         seen = [op]
         full = False

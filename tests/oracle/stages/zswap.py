@@ -12,7 +12,7 @@ UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}
 class SlowZswap(SlowStage):
     def __init__(
         self, world: World, pool: str, order: str, load: str, incompressible: str, accept: str, shrinker: str,
-        batch: str, ram: str,
+        batch: str, sizes: str, ram: str,
     ) -> None:  # fmt: skip
         if pool == "unlimited":
             self.limit = float("inf")
@@ -24,12 +24,14 @@ class SlowZswap(SlowStage):
         self.lru, self.exclusive, self.raw = order == "lru", load == "exclusive", incompressible == "store"
         self.age, self.batch = duration(shrinker) if shrinker != "off" else float("inf"), int(batch)
         self.since: dict[int, int] = {}
+        self.sizes, self.contents, self.hashes = sizes, world.contents, sorted(world.contents)
         self.queue: list[int] = []  # oldest first
         self.size: dict[int, int] = {}
         self.on_device: set[int] = set()
         self.in_ram: set[int] = set()
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
+        self._measure(op, books)
         seen = [op]
         full = False
         if op.store:
@@ -54,6 +56,17 @@ class SlowZswap(SlowStage):
             levels.append(self._levels())
         books.pending = levels
         return seen
+
+    def _measure(self, op: SlowOp, books: Books) -> None:
+        if self.sizes == "recorded" or not op.store:
+            return
+        op.csize = 0
+        if op.hash is not None:
+            sampled = op.hash in self.contents
+            alike = op.hash if sampled else self.hashes[op.hash * len(self.hashes) // 2**64]
+            op.csize = min(self.contents[alike][self.sizes], PAGE)
+            books.count["looked_up"] += 1
+            books.count["measured"] += sampled
 
     def _store(self, op: SlowOp, books: Books) -> bool:
         old_on_device = op.obj in self.on_device
@@ -117,6 +130,8 @@ class SlowZswap(SlowStage):
         out: dict[str, float] = {f"zswap.{name}": books.count[f"zswap.{name}"] for name in names}
         out["zswap.pages_peak"], out["zswap.pages_end"] = books.peak["pooled"], books.now["pooled"]
         out["zswap.pool_bytes_peak"] = books.peak["pool_bytes"]
+        if books.count["looked_up"]:
+            out["zswap.measured_share"] = books.count["measured"] / books.count["looked_up"]
         if books.count["occupied"]:
             out["zswap.ratio"] = PAGE * books.count["zswap.stores"] / books.count["occupied"]
         return out
