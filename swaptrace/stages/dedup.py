@@ -24,8 +24,9 @@ When a page with several owners is written back, the layout decides what its fur
 layout all owners' entries are pointed to the one slot in which it is written: one write, and a writeback for each
 owner, of which the further ones cost one walk and take no slot. From then on they share a block of the device, which
 dies with its last owner; the index has forgotten it. In a direct layout the entry of each owner is a slot, and only a
-scan of all page tables could change it: the page is written once for each owner, to its own slot (*copied*). With
-``shared=pin`` pages with several owners are not written back at all, and the pool may be larger than its limit.
+scan of all page tables could change it: the page is written once for each owner, to its own slot (*copied*), and a
+swapoff decompresses it for each owner. With ``shared=pin`` pages with several owners are not written back at all, and
+the pool may be larger than its limit.
 
 With ``verify=content`` every hit compares the page with the held one: read back from its block (4096 B), in the pool
 decompressed. These reads are counted apart, not among the device's reads: where the block is by then (a buffer, the

@@ -131,7 +131,7 @@ class SlowSharedZswap(SlowZswap):
             books.count["zswap.stores"] += 1
             books.count["occupied"] += page.size
         self.page_of[op.obj] = page
-        op.block = page.name
+        op.block = op.obj if self.apart else page.name
         books.count["dedup.refs_max"] = max(books.count["dedup.refs_max"], len(page.owners) * (held is not mine))
         self._charge(page)
         return held is None and self._used() > self.limit
