@@ -42,7 +42,9 @@ class MemoryTrace:
         return np.full(self.rows, column.null or 0, column.dtype)
 
     def cut(self, cuts: Sequence[int]) -> Trace:
-        return cast(Trace, MemoryTrace(self.columns, self.valid, self.meta, cuts))
+        made = MemoryTrace(self.columns, self.valid, self.meta, cuts)
+        made.path = self.path
+        return cast(Trace, made)
 
 
 def random_trace(

@@ -15,11 +15,15 @@ _VM = ("swappiness", "page-cluster", "watermark_scale_factor", "min_free_kbytes"
 
 
 def swap_settings(devices: Sequence[SwapDevice], root: Path = Path("/")) -> dict[str, str]:
-    """Return the settings of zswap, of the zram areas, of reclaim and of huge pages; what is not there is left out."""
+    """Return the settings of zswap, of the zram areas, of reclaim and of huge pages, and how much RAM there is; what is
+    not there is left out."""
     found = {}
     for name, path in _files(devices, root):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             found[name] = path.read_text().strip()
+    with contextlib.suppress(OSError, StopIteration):
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        found["mem_total"] = next(line.split(maxsplit=1)[1] for line in lines if line.startswith("MemTotal:"))
     return found
 
 

@@ -23,7 +23,7 @@ class VectorPool:
         self._state = np.zeros(0, np.uint8)
         self._size: Ints = np.zeros(0, np.int64)
 
-    def feed(self, op: Bytes, unit: Ints32, size: Ints) -> tuple[Bytes, Ints, Ints, Ints32, Ints]:
+    def feed(self, op: Bytes, unit: Ints32, size: Ints, ts: Ints) -> tuple[Bytes, Ints, Ints, Ints32, Ints]:
         """As :meth:`swaptrace.kernels.pool.ListPool.feed`; nothing is written back."""
         n, top = len(op), int(unit.max(initial=-1)) + 1
         self._state, self._size = grown(self._state, top, _NOWHERE), grown(self._size, top, 0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, readable
-from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
+from swaptrace.model.ops import CARRIED, NOTHING, Backing, Op, Ops
 
 __all__ = ["behind", "latest", "reshaped"]
 
@@ -51,11 +51,12 @@ def _followed(links: Ints32, place: Ints32, rows: Ints, among: Ints32) -> Ints32
     return links
 
 
-def behind(ops: Ops, after: Ints, handle: Ints32, block: Ints32) -> Ops:
+def behind(ops: Ops, after: Ints, handle: Ints32, block: Ints32, again: Bools | None = None) -> Ops:
     """Return ``ops`` with WRITEBACKs put directly behind the ops ``after`` (int64[k], ascending), in order.
 
-    Each stores ``block`` of the object ``handle`` as a page of its own. The annotations of the other ops stay, but for
-    ``stored_at``: it is the latest store of the op's block, these included.
+    Each stores ``block`` of the object ``handle`` as a page of its own, but for those marked in ``again``: they write
+    nothing, their block, SHARED, is already written. The annotations of the other ops stay, but for ``stored_at``: it
+    is the latest store of the op's block, these included.
     """
     n, k = len(ops), len(after)
     source = np.insert(np.arange(n), after + 1, after)
@@ -68,6 +69,9 @@ def behind(ops: Ops, after: Ints, handle: Ints32, block: Ints32) -> Ops:
         setattr(made, name, getattr(ops, name)[source])
     made.backing[added], made.fetch[added], made.inplace[added] = 0, False, False
     made.drop[added], made.store[added] = NOTHING, True
+    if again is not None:
+        made.store[added] = ~again
+        made.backing[added] = again * np.uint8(Backing.SHARED)
     made.sub[added] = 0
     if ops.shared:
         made.block = ops.block[source]

@@ -25,7 +25,7 @@ HEADER = 104
 rcu_head 16, id 8, count and flags 4, refcnt 4, bitmap 64."""
 published = 512 * DESCRIPTOR + 512 // 8
 """Bytes of a cluster as the covers count them: 24.125 per slot."""
-_RAM = [Backing.SHARED, Backing.BUFFER, Backing.ZSWAP]
+_RAM = [Backing.SHARED, Backing.BUFFER, Backing.ZSWAP, Backing.ZSWAP_SHARED]
 _DEVICE = [Backing.DISK, Backing.RAM]
 
 
@@ -51,6 +51,7 @@ class Version:
         for op, (elided, in_ram, on_device) in ((Op.OUT, self.out), (Op.IN, self.read)):
             walks[op], walks[op, _RAM], walks[op, _DEVICE] = elided, in_ram, on_device
         walks[Op.HIT], walks[Op.FREE], walks[Op.WRITEBACK] = self.hit, self.free, self.writeback
+        walks[Op.WRITEBACK, Backing.SHARED] = 1  # a further owner of the page is pointed to its slot
         walks[Op.DUP], walks[Op.PUT] = 1, self.pte
         return walks
 

@@ -65,7 +65,7 @@ class IdleSlots:
         """Count the idle slots among entries of ``ops``: of all of them, or of those that are mapped directly."""
         held_elsewhere = (ops.backing >= Backing.ZERO) & (ops.backing <= Backing.SHARED)
         if ops.pooled is not None:
-            held_elsewhere |= ops.backing == Backing.ZSWAP
+            held_elsewhere |= (ops.backing == Backing.ZSWAP) | (ops.backing == Backing.ZSWAP_SHARED)
         if ops.mapped is not None:
             held_elsewhere &= ops.mapped
         if (change := self._marks.feed(ops, held_elsewhere)) is not None:

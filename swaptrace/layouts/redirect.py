@@ -112,7 +112,7 @@ class Redirected:
 
     def feed(self, ops: Ops, virtual: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return their change by each op, that of the number of ``virtual`` entries given."""
-        mark = (ops.backing == Backing.ZERO) | (ops.backing == Backing.ZSWAP)
+        mark = (ops.backing == Backing.ZERO) | (ops.backing == Backing.ZSWAP) | (ops.backing == Backing.ZSWAP_SHARED)
         if ops.mapped is not None:
             mark &= ~ops.mapped
         change = self._unredirected.feed(ops, mark)

@@ -7,9 +7,10 @@ Walks per page (folios as in :mod:`swaptrace.layouts.charges`). Writeout: 4 S (a
 and set the backing, remove), + 1 P where a physical slot is taken (allocation and reverse map are one walk). Read:
 5 S (look up, add, backing flag, put, free), + 1 S to resolve the backing unless the page is zero, + 1 P for the
 device. Swap-cache hit: 2 S. Free: 1 S, + 1 P where a physical slot is given back. Writeback from a compressed pool: 2 S
-(release and set the backing), + 1 P for the slot. A further page table entry or one less: 1 S. Memory that acts as a
-swap device counts as the device. Moves: layouts/moves.py. The allocator's scan reads the physical table itself, whose
-entries say whether only the swap cache holds a slot: 8 slots to a line, no walk (layouts/scans.py).
+(release and set the backing), + 1 P for the slot; 1 S for each further owner of the page. A further page table entry or
+one less: 1 S. Memory that acts as a swap device counts as the device. Moves: layouts/moves.py. The allocator's scan
+reads the physical table itself, whose entries say whether only the swap cache holds a slot: 8 slots to a line, no walk
+(layouts/scans.py).
 
 Distinct dependent cache lines per page: d nodes, 1 cluster header, 1 table entry; 1 of the virtual table (redirect=4:
 of the redirects) unless the page is zero or the swap cache answers; 1 of the memcg table, if the virtual clusters have
@@ -118,6 +119,7 @@ class VswapTable(Layout):
         asking = np.zeros((len(Op), len(Backing)), np.int64)  # S
         asking[Op.OUT], asking[Op.HIT], asking[Op.FREE] = 4, 2, 1
         asking[Op.WRITEBACK], asking[Op.DUP], asking[Op.PUT] = 2, 1, 1
+        asking[Op.WRITEBACK, Backing.SHARED] = 1
         asking[Op.IN], asking[Op.IN, Backing.ZERO] = 6, 5
         lines = np.zeros((len(Op), len(Backing)), np.int64)
         lines[:] = 3
@@ -125,7 +127,7 @@ class VswapTable(Layout):
         lines[[Op.HIT, Op.DUP, Op.PUT]] = 2
         walks = np.zeros_like(asking)  # what is walked besides
         if not redirect.virtual_table:  # the pool is not found through a backing
-            asking[Op.IN, Backing.ZSWAP], lines[:, Backing.ZSWAP] = 5, 2
+            asking[Op.IN, Backing.ZSWAP], lines[:, [Backing.ZSWAP, Backing.ZSWAP_SHARED]] = 5, 2
             add_tree(walks[None], lines[None])
         lines[[Op.IN, Op.FREE]] += redirect.memcg_table
         walks[Op.IN, _DEVICE] += 1

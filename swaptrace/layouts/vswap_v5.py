@@ -13,9 +13,9 @@ question, link; find the device, find the sector; allocate, set the reverse map)
 its slot (twice the question, device, sector). Read: 12 V (tryget 2, look up, prepare, is it a folio?, memcg id, add,
 zeromap, is it on a device?, free, free_folio, put), + 1 V for data in a buffer or pool, + 2 V and 1 P for data on the
 device (device, sector). Swap-cache hit: 6 V (tryget 2, look up, is it on a device?, free, put). Writeback from a
-compressed pool: 5 V (look up, is it on a device?, link, device, sector), + 2 P for the slot. A further page table
-entry: 1 V. Where a physical slot is given back: + 1 V (uncharge its memcg) and 1 P. Memory that acts as a swap device
-counts as the device. Moves: layouts/moves.py.
+compressed pool: 5 V (look up, is it on a device?, link, device, sector), + 2 P for the slot; 1 V for each further
+owner of the page. A further page table entry: 1 V. Where a physical slot is given back: + 1 V (uncharge its memcg) and
+1 P. Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
 
 Free: 4 V (memcg id of the page table entry, count it down, release the backing, clear the memcg id), in v3 one more
 (does its neighbour have the same backing?). v5 frees the entries of a folio in one batch: each further page costs 3 V

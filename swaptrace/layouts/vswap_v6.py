@@ -10,8 +10,8 @@ its reverse map). The allocation of the entry itself uses the CPU's cluster and 
 look up, prepare, is it a folio?, memcg id, add, zeromap, is it on a device?, free, free_folio, put), + 1 V for data in
 a buffer or pool or on the device (find it), + 1 P on the device. Swap-cache hit: 6 V (tryget 2, look up, is it on a
 device?, free, put). Free: 1 V, + 1 P where a physical slot is given back. Writeback from a compressed pool: 2 V (look
-up, allocate), + 2 P for the slot. A further page table entry or one less: 1 V. Memory that acts as a swap device counts
-as the device. Moves: layouts/moves.py.
+up, allocate), + 2 P for the slot; 1 V for each further owner of the page. A further page table entry or one less: 1 V.
+Memory that acts as a swap device counts as the device. Moves: layouts/moves.py.
 
 Per-CPU lookup cache (``mru=1``, patch 22/22): it holds the cluster of the CPU's latest asking walk, and is dropped
 when that cluster becomes empty. All V ask it except tryget's first and put, at reads and swap-cache hits, which go to

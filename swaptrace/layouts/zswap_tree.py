@@ -1,7 +1,8 @@
 """The tree of zswap beside a layout whose swap entries are physical slots: an xarray for each 64 MB of the device.
 
 Rule. X is a walk of such an xarray: 16384 slots, always 3 nodes. Where the backing is zswap: + 1 X at a writeout
-(store) and at a free (erase), + 2 X at a read (load, erase: loads are exclusive); a writeback + 2 X (load, erase).
+(store, of an equal content that the pool has already, too) and at a free (erase), + 2 X at a read (load, erase: loads
+are exclusive); a writeback + 2 X (load, erase).
 Lines: its 3 nodes once per op that walks it. Metadata: per object in the pool its share of a dense xarray, the pointer
 of 8 B or, with the node around it, 9 B (xa_node of 576 B for 64 slots).
 
@@ -35,6 +36,8 @@ def add_tree(walks: NDArray[Any], lines: NDArray[Any]) -> None:
     for op, walk in _WALKS.items():
         walks[:, op, Backing.ZSWAP] += walk
         lines[:, op, Backing.ZSWAP] += NODES
+    walks[:, Op.OUT, Backing.ZSWAP_SHARED] += _WALKS[Op.OUT]
+    lines[:, Op.OUT, Backing.ZSWAP_SHARED] += NODES
     walks[:, Op.WRITEBACK] += 2
     lines[:, Op.WRITEBACK] += NODES
 

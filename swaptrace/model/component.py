@@ -8,6 +8,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from swaptrace.model.contents import ContentSizes
 from swaptrace.model.errors import UsageError, closest
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
@@ -52,12 +53,15 @@ class Space:
     """Where a policy runs: the swap slots that the recording had, header pages included.
 
     ``bases`` tells at which slot each swap type begins if all devices lie behind one another; ``areas`` are these
-    devices, in the same order.
+    devices, in the same order. ``ram`` is the RAM of the recorded machine in bytes, 0 where the trace does not say it;
+    ``contents`` reads the sample of contents beside the trace (raises :class:`CapabilityError` where there is none).
     """
 
     slots: int
     bases: tuple[tuple[int, int], ...] = ()
     areas: tuple[Area, ...] = ()
+    ram: int = 0
+    contents: Callable[[], ContentSizes] | None = None
 
     def by_priority(self, owner: str) -> tuple[Area, ...]:
         """Return the devices for ``owner``, a part with priorities=on. Raises :class:`UsageError` unless there are 2 to
@@ -74,18 +78,13 @@ class Space:
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a layout or stage: how it is written, what it means, its default as text.
-
-    ``requires`` and ``columns`` are what the component needs of a trace, besides its own, if the value is another.
-    """
+    """One parameter of a layout or stage: how it is written, what it means, its default as text."""
 
     name: str
     default: str
     doc: str
     parse: Callable[[str], Any]
     unit: str = ""
-    requires: tuple[Capability, ...] = ()
-    columns: tuple[str, ...] = ()
 
     def value(self, text: str, owner: str) -> Any:
         """Return the value that ``text`` names; a wrong one says which parameter of which ``owner``."""
@@ -180,6 +179,11 @@ class Component(Protocol):
     assumptions: ClassVar[tuple[str, ...]] = ()
     references: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def asks(cls, texts: Mapping[str, str]) -> tuple[tuple[Capability, ...], tuple[str, ...]]:
+        """Return what a trace must show and the columns that its ops must carry, with these texts of the parameters."""
+        return cls.requires, cls.columns
+
 
 class Role(IntEnum):
     """Where in a path a stage stands."""
@@ -203,6 +207,7 @@ class Stage(Component, Protocol):
     under_mixed: ClassVar[bool] = False  # a placement: it also hands out the slots that are swap entries (ops.mapped)
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
     areas: tuple[Area, ...] = ()  # the devices that these pages are, if several
+    models: tuple[str, ...] = ()  # beginnings of the names of figures that its parameters make modelled, not exact
     compressors: Mapping[Backing, str] = MappingProxyType({})  # lz4 or zstd, by backing; lz4 where it does not say
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:

@@ -99,7 +99,7 @@ class TraceMeta:
     skipped: dict[str, int] = field(default_factory=dict)  # input records not understood, by reason
     vmstat_before: dict[str, int] = field(default_factory=dict)
     vmstat_after: dict[str, int] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)  # zswap, zram, reclaim and huge pages at the start
+    settings: dict[str, str] = field(default_factory=dict)  # zswap, zram, reclaim, huge pages, RAM at the start
     memcg_before: dict[str, int] = field(default_factory=dict)  # memory.stat of the command's cgroup
     memcg_after: dict[str, int] = field(default_factory=dict)
     sidecars: tuple[Sidecar, ...] = ()  # snapshots of what is swapped out: T.snapshot.parquet, T.processes.parquet

@@ -295,8 +295,47 @@ METRICS: tuple[Metric, ...] = (
         _E,
         "B",
         {
-            "dedup.index_bytes_peak": "largest size of the content index, stale entries included",
-            "dedup.verify_bytes": "read back to compare contents at hits (verify=full; not in read.device_bytes)",
+            "dedup.index_bytes_peak": "largest size of the content index, stale entries included; in the pool of zswap "
+            "with the references of the owners",
+            "dedup.verify_bytes": "read back, or decompressed, to compare contents at hits (verify=content; not in "
+            "read.device_bytes)",
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "pages",
+        {
+            "dedup.repointed": "entries pointed to a slot with a page that was written back for another owner as well",
+            "dedup.copied_pages": "written back once more because an entry that is a slot cannot be pointed elsewhere",
+        },
+    ),
+    *_metrics(_N, _E, "1", {"dedup.charges.memcgs": "memory cgroups that wrote out content that was held"}),
+    *_metrics(
+        _N,
+        _E,
+        "B",
+        {
+            name: doc
+            for rule, what in (
+                ("first", "the first to touch a content pays for it"),
+                ("split", "all who share a content pay their part"),
+                ("all", "everyone who shares a content pays all of it"),
+            )
+            for name, doc in (
+                (f"dedup.charges.{rule}_bytes_peak", f"most bytes charged to one memory cgroup at once, if {what}"),
+                (f"dedup.charges.{rule}_bytes_end", f"bytes charged to all of them at the end of the trace, if {what}"),
+            )
+            if name != "dedup.charges.split_bytes_end"  # as with first
+        },
+    ),
+    *_metrics(
+        _L,
+        _E,
+        "B",
+        {
+            "dedup.charges.stranded_bytes_peak": "most bytes at once that the first to touch a content still pays for "
+            "without a reference to it",
         },
     ),
     *_metrics(_N, _E, "1", {"dedup.stale_peak": "most contents at once that no object holds, still in slots"}),
@@ -374,12 +413,19 @@ METRICS: tuple[Metric, ...] = (
         {
             "zswap.unsized": "those of zswap.rejects or zswap.stores whose compressed size the trace does not have",
             "zswap.absorbed_pages": "left the pool without a writeback: freed, rewritten, or loaded exclusively",
-            "zswap.pages_peak": "most pages in the pool at once",
+            "zswap.pages_peak": "most pages in the pool at once; one that several objects share counts once",
             "zswap.pages_end": "pages in the pool at the end of the trace",
         },
     ),
     *_metrics(
         _L, _E, "B", {"zswap.pool_bytes_peak": "most bytes that pages in the pool occupied at once (zsmalloc classes)"}
+    ),
+    *_metrics(_L, _E, "B", {"zswap.pinned_bytes_peak": "most bytes of pages that several owners keep in the pool"}),
+    *_metrics(
+        _N,
+        _E,
+        "1",
+        {"zswap.measured_share": "of the writeouts whose size the sample of contents gives, those of sampled contents"},
     ),
     *_metrics(_H, _E, "1", {"zswap.ratio": "4096 x zswap.stores / bytes that they occupied when stored"}),
     *_metrics(

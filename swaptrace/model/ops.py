@@ -49,6 +49,7 @@ class Backing(IntEnum):
     CACHE = 6
     ZSWAP = 7  # the compressed pool
     RAM = 8  # a swap device that lives in memory (zram)
+    ZSWAP_SHARED = 9  # an equal content was already in the compressed pool
 
 
 @dataclass

@@ -30,6 +30,7 @@ _BY_BACKING: dict[tuple[Op, Backing], tuple[str, ...]] = {
     (Op.OUT, Backing.BUFFER): ("copy_ns",),
     (Op.OUT, Backing.DISK): ("device_write_ns",),
     (Op.OUT, Backing.ZSWAP): ("{}_compress_ns",),
+    (Op.OUT, Backing.ZSWAP_SHARED): (),
     (Op.OUT, Backing.RAM): ("{}_compress_ns",),
     (Op.IN, Backing.ZERO): ("fault_ns", "zero_fill_ns"),
     (Op.IN, Backing.SAME): ("fault_ns", "zero_fill_ns"),
@@ -50,7 +51,8 @@ class Worker(Protocol):
         """What it compresses with the pages that it takes (``lz4`` or ``zstd``), by their backing."""
 
     def work(self, op: Op, backing: Backing) -> Iterable[str]:
-        """Return the parameters that each page of this op and backing pays on its way through the stage."""
+        """Return the parameters that each page of this op and backing pays on its way through the stage; ``{}`` in
+        a name stands for the compressor of its backing."""
 
 
 def work_of(stages: Iterable[Worker], op: Op, backing: Backing) -> tuple[str, ...] | None:
@@ -65,4 +67,4 @@ def work_of(stages: Iterable[Worker], op: Op, backing: Backing) -> tuple[str, ..
     for stage in stages:
         way += stage.work(op, backing)
         compressor = stage.compressors.get(backing, compressor)
-    return (*way, *(name.format(compressor) for name in taken))
+    return tuple(name.format(compressor) for name in (*way, *taken))

@@ -92,6 +92,16 @@ NAMED: dict[str, Named] = {
         ("zero", "zswap", "slots", "ftl"),
         "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
     ),
+    "zswap+dedup": Named(
+        "swap-table",
+        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
+        "today's kernel with zswap whose pool holds equal contents once, for all swap devices",
+    ),
+    "vswap-zswap+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
+        "zswap with dedup inside vswap v6: a shared page is written back once, for all its owners",
+    ),
     "zram": Named("swap-table", ("zero", "zram"), "today's phone: the swap table on a swap device in memory (zram)"),
     "vswap-zram": Named(
         "vswap-v6",

@@ -34,24 +34,20 @@ class Part(Generic[C]):
         return {p.name: given.get(p.name, p.default) for p in self.kind.params}
 
     @property
-    def requires(self) -> tuple[Capability, ...]:
-        """Return what a trace must show for this part with these parameters."""
-        return (*self.kind.requires, *(c for p in self._changed() for c in p.requires))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Return the trace columns that its ops must carry with these parameters."""
-        return (*self.kind.columns, *(name for p in self._changed() for name in p.columns))
-
-    def _changed(self) -> list[Param]:
-        texts = self.texts
-        return [p for p in self.kind.params if texts[p.name] != p.default]
-
-    @property
     def spec(self) -> str:
         """Return the canonical text: ``flash:buffer=4MiB,erase=4MiB``."""
         texts = ",".join(f"{name}={text}" for name, text in self.texts.items())
         return f"{spelled(self.kind)}:{texts}" if texts else spelled(self.kind)
+
+    @property
+    def requires(self) -> tuple[Capability, ...]:
+        """Return what a trace must show for this part."""
+        return self.kind.asks(self.texts)[0]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the trace columns that this part looks at."""
+        return self.kind.asks(self.texts)[1]
 
     def build(self) -> C:
         """Return a fresh instance with parsed parameters."""

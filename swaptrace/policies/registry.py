@@ -2,8 +2,9 @@
 
 Grammar: ``NAME[:key=value,...][+STAGE[:key=value,...]]...``. NAME is a named policy or a layout; its parameters are
 those of the layout, else of the one stage in the named path that has it. A stage that the path already has gets the
-parameters; a new one goes to its place in the order of the catalogue; a stage that places pages on the device
-replaces the one there. ``FILE.py:CLASS`` stands for a layout or stage of one's own.
+parameters; a new one goes to its place in the order of the catalogue; a stage that places pages on the device replaces
+the one there. In a path with zswap, dedup has ``scope=zswap`` unless it is given. ``FILE.py:CLASS`` stands for a layout
+or stage of one's own.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def resolve(spec: str) -> Policy:
             )
         seen.add(stage)
         policy = _with_stage(policy, stage, params, spec)
-    policy = _named(policy, spec)
+    policy = _named(_in_the_pool(policy), spec)
     for part in policy.parts:
         part.build()  # parse every parameter now: a wrong value is a usage error
     _refuse_idle_parameters(policy, spec)
@@ -199,6 +200,19 @@ def _named(policy: Policy, spec: str) -> Policy:
     return replace(policy, name=spec, summary=summary, references=())
 
 
+def _in_the_pool(policy: Policy) -> Policy:
+    """In a path with zswap, dedup acts in its pool unless its scope is given."""
+    if not any(part.kind.name == "zswap" for part in policy.path):
+        return policy
+    path = (
+        Part(part.kind, (*part.given, ("scope", "zswap")))
+        if part.kind.name == "dedup" and "scope" not in dict(part.given)
+        else part
+        for part in policy.path
+    )
+    return replace(policy, path=tuple(path))
+
+
 def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
     names = [part.kind.name for part in policy.path]
     for above in policy.path:
@@ -215,11 +229,25 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
                 "Take the upper layout itself, for example vswap-v6.",
             )
     _refuse_between(policy, spec)
-    if {"zswap", "dedup"} <= set(names):
+    dedup = next((part for part in policy.path if part.kind.name == "dedup"), None)
+    in_pool = dedup is not None and dedup.texts["scope"] == "zswap"
+    if in_pool and "zswap" not in names:
         raise UsageError(
-            f"{spec}: dedup and zswap at once are not modelled.",
-            "dedup acts in one device, where pages arrive only when the pool writes them back.",
-            "Take one of them.",
+            f"{spec}: dedup:scope=zswap cannot act.",
+            "There is no compressed pool in the path.",
+            "Add it: +zswap; or leave scope= out, for dedup in the device.",
+        )
+    if in_pool and names[names.index("dedup") + 1] != "zswap":
+        raise UsageError(
+            f"{spec}: dedup:scope=zswap cannot act.",
+            f"{names[names.index('dedup') + 1]} stands between it and the pool.",
+            "Leave one of them out.",
+        )
+    if dedup is not None and not in_pool and "zswap" in names:
+        raise UsageError(
+            f"{spec}: dedup:scope=device under zswap is not modelled.",
+            "Pages arrive in the device only when the pool writes them back.",
+            "Leave scope= out, for dedup in the pool, or leave zswap out.",
         )
     if {"zswap", "zram"} <= set(names):
         raise UsageError(
@@ -228,9 +256,10 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
             "Take one of them.",
         )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
-    _refuse_idle_priorities(policy, spec, slots is not None, "dedup" in names)
+    on_device = dedup is not None and not in_pool
+    _refuse_idle_priorities(policy, spec, slots is not None, on_device)
     idle = [name for name, _ in slots.given if name in ("size", "prefer", "alloc")] if slots else []
-    if idle and policy.layout.kind.direct and "dedup" not in names:
+    if idle and policy.layout.kind.direct and not on_device:
         raise UsageError(
             f"{spec}: slots:{idle[0]} cannot act.",
             f"{policy.layout.kind.name} writes each page to the slot of its swap entry.",

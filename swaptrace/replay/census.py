@@ -80,9 +80,8 @@ class Census:
             self._mapped = grown(mapped, len(self._held), False)
             self._mapped[handle[outs]] = ops.mapped[outs]
         self._count_ptes(ops)
-        self._follow_blocks(
-            ops, np.flatnonzero((out & ~elided & (ops.backing != Backing.SHARED)) | (op == Op.WRITEBACK))
-        )
+        stores = ((out & ~elided) | (op == Op.WRITEBACK)) & (ops.backing != Backing.SHARED)
+        self._follow_blocks(ops, np.flatnonzero(stores))
 
     def standing(self) -> Standing:
         """Return the entries that live now, of the cgroup asked for."""
@@ -120,6 +119,7 @@ class Census:
 
     def _follow_blocks(self, ops: Ops, stores: NDArray[np.int64]) -> None:
         block, place = ops.block[stores], ops.backing[stores]
+        place[place == Backing.ZSWAP_SHARED] = Backing.ZSWAP
         if ops.placement is not None and ops.placement.buffered is not None:  # a writeback waits there like a writeout
             place[ops.op[stores] == Op.WRITEBACK] = Backing.BUFFER
         self._buffers |= bool((place == Backing.BUFFER).any())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from swaptrace.model.basis import Basis, PageClass
 from swaptrace.model.component import Stage
 from swaptrace.model.ledger import DISCARDED, ERASE_BLOCKS, METADATA, VIRTUAL, Ledger
-from swaptrace.model.metrics import METRICS, is_inferred
+from swaptrace.model.metrics import METRICS, MetricKind, is_inferred
 from swaptrace.model.ops import Backing, Op
 from swaptrace.model.report import Figure, figure
 from swaptrace.model.work import PRICED_OPS, work_of
@@ -19,6 +20,11 @@ from swaptrace.replay.objects import ObjectCounts
 __all__ = ["basis_of", "figures"]
 
 PAGE = 4096
+_FIXED = (
+    "write.logical_bytes",
+    "indirection.metadata_bytes.static",
+    "zswap.measured_share",
+)  # they follow from the trace, whatever the model
 _Values = Iterator[tuple[str, float]]
 
 
@@ -26,11 +32,14 @@ def figures(ledger: Ledger, counts: ObjectCounts, stages: Sequence[Stage]) -> di
     """Return the figures that this policy has without prices, in the order of the metric table."""
     found = dict(_all(ledger, counts, stages))
     inferred = counts.inferred_frees > 0
-    return {
-        metric.name: figure(metric.name, found[metric.name], inferred=inferred and is_inferred(metric.name))
-        for metric in METRICS
-        if metric.name in found
-    }
+    models = tuple(name for stage in stages for name in stage.models)
+    made = {}
+    for metric in METRICS:
+        if metric.name in found:
+            each = figure(metric.name, found[metric.name], inferred=inferred and is_inferred(metric.name))
+            modelled = each.kind is MetricKind.EXACT and metric.name.startswith(models) and metric.name not in _FIXED
+            made[metric.name] = replace(each, kind=MetricKind.MODELLED) if modelled else each
+    return made
 
 
 def basis_of(ledger: Ledger, stages: Sequence[Stage]) -> Basis:

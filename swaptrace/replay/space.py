@@ -1,11 +1,14 @@
-"""How large the recorded swap space was: from the header, or from the largest slot where the header does not say."""
+"""How large the recorded swap space was, from the header or from the largest slot, and the machine's RAM."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 
 from swaptrace.model.component import Area, Space
 from swaptrace.model.trace import Trace
+from swaptrace.replay.contents import contents_of
 
 __all__ = ["space_of"]
 
@@ -28,4 +31,16 @@ def space_of(trace: Trace) -> Space:
         if pages > 1:  # the header, and at least one more
             areas.append(Area(total, pages, priority.get(swap_type, 0)))
         total += -(-pages // _CLUSTER) * _CLUSTER
-    return Space(max(total, _CLUSTER), tuple(bases), tuple(areas))
+    return Space(
+        max(total, _CLUSTER),
+        tuple(bases),
+        tuple(areas),
+        _ram(trace.meta.settings.get("mem_total", "")),
+        cache(lambda: contents_of(trace)),
+    )
+
+
+def _ram(text: str) -> int:
+    """Return the bytes that a line of /proc/meminfo means, as ``16316412 kB``; 0 where there is none."""
+    number, _, unit = text.partition(" ")
+    return int(number) << 10 if number.isdigit() and unit == "kB" else 0

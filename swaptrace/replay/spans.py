@@ -6,12 +6,11 @@ nearer to the moment is used. It has the mappings of a process, not its memory c
 
 from __future__ import annotations
 
-import hashlib
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from swaptrace.model.trace import Trace
+from swaptrace.replay.beside import beside
 from swaptrace.replay.moment import Moment
 
 __all__ = ["span_at"]
@@ -25,17 +24,10 @@ def span_at(trace: Trace, moment: Moment) -> tuple[int | None, str]:
     absent = "swapoff.*.ptes_scanned of page table walks is absent: "
     if moment.memcg is not None:
         return None, absent + "the snapshot does not say which processes are in which memory cgroup"
-    sidecar = next((each for each in trace.meta.sidecars if each.name.endswith(_SUFFIX)), None)
-    if sidecar is None:
-        return None, absent + "the trace has no snapshot of processes (swaptrace record --snapshot)"
-    path = trace.path.with_name(sidecar.name)
-    try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None, absent + f"{sidecar.name} is not beside the trace"
-    if digest != sidecar.sha256:
-        return None, absent + f"{sidecar.name} is not the file that was recorded with the trace"
+    found = beside(trace, _SUFFIX)
+    if not isinstance(found, tuple):
+        return None, absent + (found or "the trace has no snapshot of processes (swaptrace record --snapshot)")
+    sidecar, path = found
     try:
         table = pq.read_table(path, columns=["when", "anonymous_bytes"]).to_pydict()
     except (pa.ArrowException, OSError) as error:

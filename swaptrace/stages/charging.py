@@ -7,6 +7,8 @@ Rule. A content occupies some bytes from its first reference to its last. Refere
 * **split**: each cgroup pays the content's bytes times its share of the references, at every moment.
 * **all**: each cgroup that has a reference pays the content's full bytes.
 
+Under *first* a content is *stranded* while the cgroup that pays has no reference to it any more.
+
 Charges are sampled after each change. ``first`` and ``split`` add up to the bytes held; ``all`` is at least that. Split
 charges are kept in double precision: a cgroup's is exact to about one part in 10**10 of the bytes held, and is
 rounded to a whole number of bytes.
@@ -17,6 +19,7 @@ what memcg does with shared anonymous and file pages (Documentation/admin-guide/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +62,14 @@ class Charging:
         self._used = np.zeros(1, np.int64)  # shares ever used
         self._now: Floats = np.zeros(0)  # [cgroup * 3 + rule]
         self._peak: Floats = np.zeros(0)
+        self._stranded: Ints = np.zeros(2, np.int64)  # bytes now, and at their peak
 
     def feed(self, content: Ints, memcg: NDArray[np.uint64], change: Ints, size: Ints) -> None:
         """Apply reference changes in order.
 
-        ``change[i]`` is +1 or -1, a reference of ``memcg[i]`` to ``content[i]``; ``size[i]`` is the content's bytes,
-        looked at where the content has no reference yet. A reference is given back by the cgroup that took it.
+        ``change[i]`` is +1 or -1, a reference of ``memcg[i]`` to ``content[i]``, or 0: all references to it are given
+        back at once. ``size[i]`` is the content's bytes, looked at where the content has no reference yet. A reference
+        is given back by the cgroup that took it.
         """
         if len(content) == 0:
             return
@@ -79,6 +84,7 @@ class Charging:
             readable(content, np.int64), readable(row, np.int64), readable(change, np.int64),
             readable(size, np.int64), self._refs, self._bytes, self._first, self._head,
             self._share_next, self._share_memcg, self._share_refs, self._free, self._used, self._now, self._peak,
+            self._stranded,
         )  # fmt: skip
 
     def first(self) -> Charges:
@@ -92,6 +98,15 @@ class Charging:
     def all(self) -> Charges:
         """Return the charges if everyone who shares a content pays all of it."""
         return self._charges(2)
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """Yield how many cgroups there are, and by rule the largest charge of one, and what all pay at the end."""
+        yield "dedup.charges.memcgs", len(self._memcgs)
+        for name, charges in (("first", self.first()), ("split", self.split()), ("all", self.all())):
+            yield f"dedup.charges.{name}_bytes_peak", max(charges.peak.values(), default=0)
+            if name != "split":  # its sum is that of first
+                yield f"dedup.charges.{name}_bytes_end", sum(charges.now.values())
+        yield "dedup.charges.stranded_bytes_peak", int(self._stranded[1])
 
     def _charges(self, rule: int) -> Charges:
         ids, rows = self._memcgs.tolist(), (self._place * _RULES + rule).tolist()
@@ -117,12 +132,31 @@ class Charging:
 def _walk(
     contents: Ints, rows: Ints, changes: Ints, sizes: Ints, refs: Ints, held: Ints, first: Ints, head: Ints,
     share_next: Ints, share_memcg: Ints, share_refs: Ints, free: Ints, used: Ints, now: Floats, peak: Floats,
+    stranded: Ints,
 ) -> int:  # fmt: skip
     """Apply the changes; return how many there were. A content's shares are a list: most contents have one or two."""
     for i in range(len(contents)):
         c = contents[i]
         row = rows[i]
         before = refs[c]
+        if changes[i] == 0:
+            now[3 * first[c]] -= held[c]
+            missing = held[c]  # under first, while the one who pays has no share
+            each = head[c]
+            head[c] = -1
+            while each >= 0:
+                r = share_memcg[each]
+                now[3 * r + 1] -= held[c] * share_refs[each] / before
+                now[3 * r + 2] -= held[c]
+                if r == first[c]:
+                    missing = 0
+                behind = share_next[each]
+                share_next[each] = free[0]
+                free[0] = each
+                each = behind
+            stranded[0] -= missing
+            refs[c] = 0
+            continue
         after = before + changes[i]
         if before == 0:
             held[c] = sizes[i]
@@ -130,6 +164,8 @@ def _walk(
             now[3 * row] += sizes[i]
         elif after == 0:
             now[3 * first[c]] -= held[c]
+            if first[c] != row:
+                stranded[0] -= held[c]
         refs[c] = after
         share = head[c]
         last = -1
@@ -151,6 +187,8 @@ def _walk(
             else:
                 share_next[last] = share
             now[3 * row + 2] += held[c]
+            if before > 0 and first[c] == row:
+                stranded[0] -= held[c]
         share_refs[share] += changes[i]
         each = head[c]
         while each >= 0:
@@ -168,6 +206,9 @@ def _walk(
             peak[3 * row] = max(peak[3 * row], now[3 * row])
         if share_refs[share] == 0:
             now[3 * row + 2] -= held[c]
+            if after > 0 and first[c] == row:
+                stranded[0] += held[c]
+                stranded[1] = max(stranded[1], stranded[0])
             if last < 0:
                 head[c] = share_next[share]
             else:

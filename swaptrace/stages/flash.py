@@ -76,8 +76,6 @@ COMPRESS = Param(
     "pages take the compressed size that was recorded, and are packed",
     choice("compress", "off", "", {"off": False, "recorded": True}).parse,
     "off|recorded",
-    requires=(Capability.CLEN,),
-    columns=("csize",),
 )
 PACK = {"straddle": False, "aligned": True}
 

@@ -2,39 +2,55 @@
 
 Rule. A writeout that reaches the stage is stored in the pool if its compressed size is below 4096 B. Otherwise it is
 *rejected* and goes to the device (``incompressible=reject``), or is stored raw as 4096 B (``incompressible=store``).
-The compressed size is what the recording kernel's compressor made (column ``csize``); a writeout without one counts
-as incompressible and as unsized. A stored page occupies the bytes of :mod:`swaptrace.kernels.zsmalloc`, and a
-zswap_entry of 56 B of metadata. A writeout of an object that the pool holds frees the old entry first; one that the
-pool takes ends the object's copy on the device, if it had one.
+The compressed size is what the recording kernel's compressor made (column ``csize``); a writeout without one counts as
+incompressible and as unsized. With ``sizes=lz4``, ``zstd1`` or ``zstd3`` it is what that compressor made of the
+content, from the sample recorded beside the trace (``T.content.parquet``); a content that is not in the sample has the
+size of the sampled one at the same quantile of hashes (of n, sorted by hash, that with the index floor(hash x n /
+2**64)), a writeout without a hash has none. All that depends on sizes is modelled then. A stored page occupies the
+bytes of :mod:`swaptrace.kernels.zsmalloc`, and a zswap_entry of 56 B of metadata. A writeout of an object that the pool
+holds frees the old entry first; one that the pool takes ends the object's copy on the device, if it had one.
 
 The pool is the queue of :mod:`swaptrace.kernels.pool`: when a store makes it larger than ``pool`` bytes, the oldest
 pages are written back behind that store, each as a page of 4096 B, until at most the share ``accept`` of ``pool`` is
 occupied (accept_threshold_percent). The kernel does this in a worker and rejects stores meanwhile; here the worker is
 done at once and no store is rejected for it. With ``order=lru`` a load makes its page the youngest; ``order=fifo``
 leaves it where it is (the kernel's second-chance bit, which spares a page written since the last scan, is in neither).
+``pool`` may be a share of RAM (max_pool_percent), rounded down to whole pages: of ``ram`` bytes, or of what the header
+of the trace says (``mem_total``).
+
+``shrinker=TIME`` also writes back each page that took its place in the queue TIME ago or longer, at the next op that
+reaches the pool. The kernel's shrinker writes back under memory pressure, as much as the pool's age and its refaults
+allow; a trace shows no pressure, so this is a model with a time in its place, and what depends on it is modelled. It is
+off by default, as in the kernel. ``batch=PAGES`` writes back at least so many pages at once when any is, so that a
+placement below can put them side by side.
 
 A read of a page in the pool is a load: no device access. With ``load=exclusive`` it frees the entry; the content is
 then in the swap cache alone, which answers every further read until the next writeout, and a free that follows frees
 nothing below. With ``load=keep`` the entry stays.
 
-Sources: mm/zswap.c: zswap_store, zswap_load, shrink_worker (Linux 6.18); sizes of structs: docs/kernel-facts.md.
+Sources: mm/zswap.c: zswap_store, zswap_load, shrink_worker, zswap_shrinker_count, zswap_shrinker_scan (Linux 6.18);
+sizes of structs: docs/kernel-facts.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, new_pool
+from swaptrace.kernels.pool import IN_RAM, NEVER, ON_DEVICE, POOLED, Limits, new_pool
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.zsmalloc import PAGE, occupied
-from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, share_param
+from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, count_param, share_param
+from swaptrace.model.contents import COMPRESSORS
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
+from swaptrace.model.units import parse_time_ns
+from swaptrace.stages.dedup import Dedup
+from swaptrace.stages.shared_zswap import SharedZswap
 
 __all__ = ["Zswap"]
 
@@ -43,15 +59,28 @@ _UNLIMITED = 1 << 62
 _STORE, _LOAD, _END = 0, 1, 2
 
 
-def _pool_param() -> Param:
-    limited = bytes_param("pool", "unlimited", "bytes that the pool may occupy")
+# What depends on which pages the pool has, and when it writes them back.
+_AFTER_THE_POOL = (
+    "zswap.", "write.", "read.", "slots.physical", "indirection.", "buffer.", "tiers.", "swapoff.", "dedup.charges",
+    "dedup.hit", "dedup.cross", "dedup.unique", "dedup.refs", "dedup.saved", "dedup.index", "dedup.verify",
+    "dedup.repointed", "dedup.copied",
+)  # fmt: skip
+_BYTES, _SHARE = bytes_param("pool", "unlimited", ""), share_param("pool", "", "")
 
-    def parse(text: str) -> int:
-        if text.endswith("%"):
-            raise UsageError("a share of RAM.", "A trace does not say how much RAM there was.", "For example 64MiB.")
-        return _UNLIMITED if text == "unlimited" else int(limited.parse(text))
 
-    return Param(limited.name, limited.default, limited.doc, parse, limited.unit)
+def _pool(text: str) -> int | float:
+    """Return bytes (int), or a share of RAM (float)."""
+    if text.endswith("%"):
+        return float(_SHARE.parse(text))
+    return _UNLIMITED if text == "unlimited" else int(_BYTES.parse(text))
+
+
+def _ram(text: str) -> int:
+    return 0 if text == "recorded" else int(_BYTES.parse(text))
+
+
+def _age(text: str) -> int:
+    return NEVER if text == "off" else max(1, parse_time_ns(text))
 
 
 class Zswap(Stage):
@@ -60,7 +89,7 @@ class Zswap(Stage):
     name = "zswap"
     summary = "compressed pool in RAM, written back from its oldest end"
     params = (
-        _pool_param(),
+        Param("pool", "unlimited", "bytes that the pool may occupy, or a share of RAM, as 20%", _pool, "bytes"),
         choice("order", "fifo", "which page is oldest: first stored, or last used", {"fifo": False, "lru": True}),
         choice("load", "exclusive", "whether a load frees the entry", {"exclusive": True, "keep": False}),
         choice(
@@ -68,35 +97,93 @@ class Zswap(Stage):
             {"reject": False, "store": True},
         ),
         share_param("accept", "90%", "share of pool to which a full pool is written back"),
+        Param("shrinker", "off", "a page untouched in the pool for so long is written back", _age, "time"),
+        count_param("batch", "1", "least number of pages that are written back at once", least=1),
+        choice(
+            "sizes",
+            "recorded",
+            "compressed sizes: those of the recording kernel, or of a compressor in the sample of contents",
+            {name: name for name in ("recorded", *COMPRESSORS)},
+        ),
+        Param("ram", "recorded", "RAM of which pool=N% is a share; recorded: what the trace says", _ram, "bytes"),
     )  # fmt: skip
     requires = (Capability.CLEN,)
     columns = ("csize",)
     assumptions = (
         "Pages compress to the size that the recording kernel stored; its compressor is that of the replay.",
+        "With sizes= a content that was not sampled compresses like one that was, chosen by its hash.",
         "Writeback is done at once behind the store that filled the pool; no store is rejected because it is full.",
         "Holes in zsmalloc chains are not counted: the occupied bytes are a lower bound.",
-        "No shrinker: the pool is written back only when it is full.",
+        "No shrinker unless shrinker= is given: the pool is written back only when it is full.",
     )
     references = ("mm/zswap.c: zswap_store, zswap_load, shrink_worker", "mm/zsmalloc.c: zs_create_pool")
 
-    def __init__(self, pool: int, order: bool, load: bool, incompressible: bool, accept: float) -> None:
+    def __init__(
+        self, pool: int | float, order: bool, load: bool, incompressible: bool, accept: float, shrinker: int,
+        batch: int, sizes: str, ram: int,
+    ) -> None:  # fmt: skip
         if accept > 1:
             raise UsageError(f"zswap:accept={accept:.0%}: more than the pool.", "", "At most 100%.")
+        if batch > 1 and pool == _UNLIMITED and shrinker == NEVER:
+            raise UsageError(
+                f"zswap:batch={batch} cannot act.",
+                "An unlimited pool without a shrinker writes nothing back.",
+                "Give it a size, as in pool=64MiB.",
+            )
+        if ram and not isinstance(pool, float):
+            raise UsageError("zswap:ram cannot act.", "The pool is no share of RAM.", "For example pool=20%.")
         self._raw = incompressible
-        self._pool = new_pool(pool, int(pool * accept), order, load)
-        self._exclusive = load
+        self._size, self._accept, self._age, self._batch, self._ram = pool, accept, shrinker, batch, ram
+        self._lru, self._exclusive = order, load
+        self._sizes = sizes
+        self._compressor = "zstd" if sizes.startswith("zstd") else "lz4"
+        self.compressors = {Backing.ZSWAP: self._compressor, Backing.ZSWAP_SHARED: self._compressor}
+        self.models = _AFTER_THE_POOL if shrinker < NEVER or sizes != "recorded" else ()
+
+    @classmethod
+    def asks(cls, texts: Mapping[str, str]) -> tuple[tuple[Capability, ...], tuple[str, ...]]:
+        """Sizes come from the column csize, or from contents, by their hash."""
+        return (cls.requires, cls.columns) if texts["sizes"] == "recorded" else ((Capability.HASH,), ("hash",))
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
         self._ledger = ledger
+        self._contents = space.contents() if self._sizes != "recorded" and space.contents is not None else None
+        size = self._size if isinstance(self._size, int) else self._share_of(space.ram)
+        limits = Limits(size, int(size * self._accept), self._age, self._batch)
+        self._pool = new_pool(limits, self._lru, self._exclusive)
+        self._shared = None
+        if isinstance(above, Dedup) and above.in_pool:
+            self._shared = SharedZswap(limits, self._lru, self._exclusive, above, layout.direct, ledger)
+
+    def _share_of(self, recorded: int) -> int:
+        """Return the bytes of a pool that is a share of RAM."""
+        ram = self._ram or recorded
+        if not ram:
+            raise UsageError(
+                f"zswap:pool={self._size:.4g} of RAM: the trace does not say how much RAM there was.",
+                "Its header has no mem_total: it was not recorded on this machine, or by an older recorder.",
+                "Say it, as in zswap:pool=20%,ram=8GiB, or give the pool in bytes.",
+            )
+        size = int(self._size * ram) // PAGE * PAGE
+        if not size:
+            raise UsageError(f"zswap:pool: {self._size:.4g} of {ram} B of RAM is less than a page.", "", "Take more.")
+        return size
 
     def feed(self, ops: Ops) -> Ops:
         """Take stores, loads and ends of pages in the pool out of the stream; put writebacks behind their cause."""
         ends = (ops.drop != NOTHING) & ~ops.store
         at = np.flatnonzero(ops.store | ops.fetch | ends)
         code = np.where(ops.store[at], _STORE, np.where(ops.fetch[at], _LOAD, _END)).astype(np.uint8)
-        size = self._sizes(ops, at, code)
-        found, change, after, victims, freed = self._pool.feed(code, ops.handle[at], size)
+        size, unsized = self._bytes_of(ops, at, code)
+        if self._shared is not None:
+            ops, hit, stored = self._shared.feed(ops, at, code, size, _ENTRY)
+            unsized &= ~hit  # an equal page is in the pool: nobody asks for its size
+            self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
+            self._ledger.count("zswap.occupied", int(size[stored & ~hit].sum()))
+            return ops
+        self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
+        found, change, after, victims, freed = self._pool.feed(code, ops.handle[at], size, ops.ts[at])
         taken, pooled = (code == _STORE) & (size >= 0), found == POOLED
         self._annotate(ops, at, code, taken, found)
         entries = np.zeros(len(ops), np.int8)
@@ -119,7 +206,9 @@ class Zswap(Stage):
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """A page that the pool rejects was compressed before it goes on to the device."""
-        return ("lz4_compress_ns",) if op == Op.OUT and backing in (Backing.DISK, Backing.BUFFER) else ()
+        return (
+            (f"{self._compressor}_compress_ns",) if op == Op.OUT and backing in (Backing.DISK, Backing.BUFFER) else ()
+        )
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what the pool took, gave back and held."""
@@ -130,17 +219,28 @@ class Zswap(Stage):
         yield "zswap.pages_peak", pages.peak
         yield "zswap.pages_end", pages.now
         yield "zswap.pool_bytes_peak", held.peak
+        if counts["zswap.looked_up"]:
+            yield "zswap.measured_share", counts["zswap.measured"] / counts["zswap.looked_up"]
         if counts["zswap.occupied"]:
             yield "zswap.ratio", PAGE * counts["zswap.stores"] / counts["zswap.occupied"]
 
-    def _sizes(self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the bytes that each writeout would occupy, -1 where it is rejected."""
-        recorded = ops.columns["csize"][at].astype(np.int64)
-        unsized = (code == _STORE) & (recorded == 0)
-        self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
+    def _bytes_of(
+        self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the bytes that each writeout would occupy, -1 where it is rejected; whether its size is unknown."""
+        store = code == _STORE
+        if self._contents is None:
+            recorded = ops.columns["csize"][at].astype(np.int64)
+        else:
+            known = ops.columns["has_hash"][at]
+            recorded, measured = self._contents.of(ops.columns["hash"][at], self._sizes)
+            recorded = np.where(known, np.minimum(recorded, PAGE), 0)
+            self._ledger.count("zswap.looked_up", int(np.count_nonzero(store & known)))
+            self._ledger.count("zswap.measured", int(np.count_nonzero(store & known & measured)))
+        unsized = store & (recorded == 0)
         huge = unsized | (recorded >= PAGE)
         size = occupied(np.where(huge, PAGE, recorded))
-        return size if self._raw else np.where(huge, -1, size)
+        return size if self._raw else np.where(huge, -1, size), unsized
 
     def _annotate(
         self,

@@ -24,6 +24,8 @@ PAGE = 4096
 SMALL_POOLS = [
     "swap-table+zswap:pool=256KiB,order=lru,load=keep",
     f"vswap-v6+zswap:pool=256KiB,incompressible=store+{SMALL_FLASH}+ftl:erase=64KiB",
+    "swap-table+zswap:pool=256KiB+dedup",
+    f"vswap-v6+zswap:pool=256KiB+dedup:charges=on+{SMALL_FLASH}",
 ]
 FLASH = [
     f"vswap-v6+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
@@ -60,7 +62,7 @@ def test_every_page_written_out_is_accounted_for_once(spec: str, seed: int) -> N
     elided = value("dedup.zero_pages") + value("dedup.same_filled_pages") + value("ksm.merged_pages")
     elided += value("dedup.stale_hits")
     copied = value("write.host_gc_bytes") + value("write.host_padding_bytes")
-    fresh = (value("write.host_bytes") - copied) / PAGE - value("tiers.demoted_pages")
+    fresh = (value("write.host_bytes") - copied) / PAGE - value("tiers.demoted_pages") - value("dedup.copied_pages")
     assert value("trace.writeouts") == (
         elided
         + value("dedup.hits")
@@ -99,6 +101,8 @@ def test_everything_ends_at_zero_when_every_object_is_freed(spec: str, seed: int
     report = run(all_freed(trace), spec)
     assert report.value("trace.objects") == report.value("trace.frees")
     assert report.value("buffer.pages_end") in (0, None)
+    assert report.value("zswap.pages_end") in (0, None)
+    assert report.value("dedup.charges.all_bytes_end") in (0, None)
     # what is left is static, or clusters that CPUs keep cached
     cached = {"vswap-v6": 12352, "stacked": 12352, "vswap-table": 9305, "vswap-module": 9305}.get(
         report.policy.layout, 0
@@ -134,6 +138,51 @@ def test_a_dedup_stage_with_nothing_to_share_changes_nothing_else(layout: str, s
         if figure.value != dedup.metrics[name].value and not name.startswith(MOVES)
     }
     assert changed == set()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "zswap:pool=128KiB",
+        "vswap-zswap:pool=256KiB,order=lru,load=keep",
+        "vswap-table+zswap:pool=64KiB,incompressible=store+slots:discard=on+ftl:erase=64KiB",
+        f"swap-table+zswap:pool=64KiB+{SMALL_FLASH}",
+    ],
+)
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 3000), max_size=4))
+def test_an_index_in_the_pool_with_nothing_to_share_changes_nothing_else(spec: str, seed: int, cuts: list[int]) -> None:
+    trace = random_trace(seed, 3000, unhashed=0.1)
+    trace.columns["hash"] = np.random.default_rng(seed).permutation(trace.rows).astype("u8") + np.uint64(1)
+    plain, dedup = run(trace, spec), run(trace, spec + "+dedup:charges=on", cuts)
+    priced = ("indirection.ns", "cost.")
+    assert {name: figure for name, figure in dedup.metrics.items() if name in plain.metrics} == plain.metrics
+    added = {n for n, f in dedup.metrics.items() if f.value and not n.startswith(priced)} - plain.metrics.keys()
+    assert added - {f"dedup.charges.{rule}_bytes_{when}" for rule in ("first", "split", "all") for when in WHEN} == {
+        "dedup.index_bytes_peak", "dedup.unique_peak", "dedup.refs_max", "dedup.unhashed", "dedup.charges.memcgs",
+    }  # fmt: skip
+    assert dedup.value("dedup.unique_peak") == plain.value("zswap.pages_peak")
+    assert dedup.value("dedup.index_bytes_peak") == (24 + 24) * (plain.value("zswap.pages_peak") or 0)
+
+
+WHEN = ("peak", "end")
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_every_owner_of_a_shared_page_is_pointed_to_its_slot_or_gets_a_copy(seed: int) -> None:
+    trace = random_trace(seed, 3000, zero=0.0)
+    virtual, direct = (run(trace, f"{name}:pool=128KiB+dedup:charges=on") for name in ("vswap-zswap", "zswap"))
+    assert (virtual.value("dedup.repointed") or 0) == (direct.value("dedup.copied_pages") or 0) > 0
+    assert virtual.value("dedup.copied_pages") == direct.value("dedup.repointed") == 0
+    for name in ("dedup.hits", "zswap.writebacks", "zswap.loads", "dedup.charges.all_bytes_peak"):
+        assert virtual.value(name) == direct.value(name)
+    for rule in ("first", "all"):
+        end = virtual.value(f"dedup.charges.{rule}_bytes_end") or 0
+        assert end >= (virtual.value("dedup.charges.first_bytes_end") or 0) > 0
+    pinned = run(trace, "vswap-zswap:pool=128KiB+dedup:shared=pin")
+    assert pinned.value("dedup.repointed") == 0
+    assert (pinned.value("zswap.pinned_bytes_peak") or 0) > 0
 
 
 # Under dedup a move of pages updates the index, not the owners' entries (layouts/moves.py): these differ by design.
@@ -248,7 +297,7 @@ def test_stages_with_nothing_to_do_change_nothing_else(layout: str, seed: int, c
 def test_a_loose_index_saves_its_stale_hits_and_no_other_write(seed: int, ttl: str) -> None:
     trace = random_trace(seed, 3000)
     strict = run(trace, "vswap-v6+dedup")
-    loose = run(trace, f"vswap-v6+dedup:index=loose,ttl={ttl},verify=full")
+    loose = run(trace, f"vswap-v6+dedup:index=loose,ttl={ttl},verify=content")
     for name in ("dedup.hits", "dedup.unique_peak", "dedup.refs_max", "dedup.cross_memcg_hits", "dedup.unhashed"):
         assert loose.value(name) == strict.value(name)
     stale = loose.value("dedup.stale_hits") or 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pyarrow.parquet as pq
 
 from swaptrace.model.component import Space
 from swaptrace.model.events import Backend, Cause, Kind
@@ -13,10 +16,11 @@ from tests.oracle.layouts import LAYOUTS
 from tests.oracle.objects import Event, resolve
 from tests.oracle.policy import SlowPolicy
 from tests.oracle.stages import STAGES, World
+from tests.oracle.stages.shared_zswap import SlowSharedZswap
 from tests.streams import MemoryTrace
 
 
-def twin(spec: str, space: Space) -> SlowPolicy:
+def twin(spec: str, space: Space, contents: Mapping[int, Mapping[str, int]] | None = None) -> SlowPolicy:
     policy = resolve_policy(spec)
     texts = dict(policy.layout.texts)
     priorities = texts.pop("priorities", "off")
@@ -24,7 +28,9 @@ def twin(spec: str, space: Space) -> SlowPolicy:
     if priorities == "on":
         layout.several_devices(space.areas)
     world = World(space.slots, layout, {part.kind.name: part.texts for part in policy.path}, space.areas)
-    return SlowPolicy(layout, [STAGES[name](world, **texts) for name, texts in world.path.items()])
+    world.contents = contents or {}
+    kinds = STAGES | ({"zswap": SlowSharedZswap} if world.pool_dedup else {})
+    return SlowPolicy(layout, [kinds[name](world, **texts) for name, texts in world.path.items()])
 
 
 def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") -> dict[str, float]:
@@ -34,7 +40,7 @@ def slow_figures(trace: MemoryTrace, spec: str, free_inference: str = "latest") 
 
 def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", until: int | None = None) -> SlowPolicy:
     """Return the twin of ``spec`` after all ops of ``trace``; of those not after the time ``until``, if given."""
-    policy = twin(spec, space_of(trace.cut([])))
+    policy = twin(spec, space_of(trace.cut([])), _contents(trace))
     c, v = trace.columns, trace.valid
     causes = c.get("cause", np.zeros(trace.rows, np.uint8))
     events = [
@@ -71,6 +77,13 @@ def slow_policy(trace: MemoryTrace, spec: str, free_inference: str = "latest", u
             )
         )
     return policy
+
+
+def _contents(trace: MemoryTrace) -> dict[int, dict[str, int]]:
+    for sidecar in trace.meta.sidecars:
+        rows = pq.read_table(trace.path.with_name(sidecar.name)).to_pylist()
+        return {row["hash"]: row for row in rows}
+    return {}
 
 
 __all__ = ["slow_figures", "slow_policy", "twin"]

@@ -38,8 +38,9 @@ class SlowCensus:
             self.entries[op.obj].cached = True
         elif op.name in ("DUP", "PUT"):
             self.entries[op.obj].ptes += 1 if op.name == "DUP" else -1
-        if (op.out and op.backing not in ("ZERO", "SAME", "SHARED")) or op.name == "WRITEBACK":
-            self.place[op.block] = op.backing
+        stored = op.out and op.backing not in ("ZERO", "SAME", "SHARED")
+        if stored or (op.name == "WRITEBACK" and op.backing != "SHARED"):
+            self.place[op.block] = "ZSWAP" if op.backing == "ZSWAP_SHARED" else op.backing
 
     def figures(
         self, layout: SlowLayout, virtual_swapoff: bool, stages: list[SlowStage], memcg: int | None, span: int | None

@@ -18,7 +18,7 @@ from swaptrace.kernels.lives_state import LivesState
 from swaptrace.kernels.lives_vector import VectorLives
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
-from swaptrace.kernels.pool import NEVER, ListPool, LoopPool
+from swaptrace.kernels.pool import NEVER, Limits, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
 from swaptrace.model.ops import NOTHING, Op, Ops
 from swaptrace.replay.objects import Objects
@@ -143,11 +143,13 @@ def test_pools_that_are_never_written_back(
     r = np.random.default_rng(seed)
     op, unit, size = r.integers(0, 3, 800, np.uint8), r.integers(0, 30, 800, np.int32), r.integers(-1, 9, 800)
     size[size == 0] = -1
-    loop, lists = LoopPool(NEVER, NEVER, lru, exclusive), ListPool(NEVER, NEVER, lru, exclusive)
+    limits, ts = Limits(NEVER, NEVER), np.arange(800)
+    loop, lists = LoopPool(limits, lru, exclusive), ListPool(limits, lru, exclusive)
     vector = VectorPool(exclusive)
     with using_engine(engine):
         for a, b in bounds(cuts, 800):
             loop_did, list_did, vector_did = (
-                [each.tolist() for each in pool.feed(op[a:b], unit[a:b], size[a:b])] for pool in (loop, lists, vector)
+                [each.tolist() for each in pool.feed(op[a:b], unit[a:b], size[a:b], ts[a:b])]
+                for pool in (loop, lists, vector)
             )
             assert vector_did == list_did == loop_did

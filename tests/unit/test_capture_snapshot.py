@@ -121,6 +121,7 @@ def test_settings_are_those_that_are_there(tmp_path: Path) -> None:
         "sys/module/zswap/parameters/enabled": "Y",
         "sys/block/zram0/comp_algorithm": "lzo [lz4]",
         "proc/sys/vm/page-cluster": "3",
+        "proc/meminfo": "MemTotal:       16316412 kB\nMemFree:  1 kB",
         "sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled": "[always]",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,7 @@ def test_settings_are_those_that_are_there(tmp_path: Path) -> None:
         "zram0.comp_algorithm": "lzo [lz4]",
         "vm.page-cluster": "3",
         "thp.hugepages-64kB": "[always]",
+        "mem_total": "16316412 kB",
     }
     (tmp_path / "memory.stat").write_text("anon 4096\nfile 0\n")
     assert memory_stat(tmp_path) == {"anon": 4096, "file": 0}

@@ -155,9 +155,17 @@ def test_the_way_of_a_page_through_its_path() -> None:
     zswap = [part.build() for part in resolve("vswap-v6+zswap").path]
     assert work_of(zswap, Op.OUT, Backing.ZSWAP) == ("zero_reject_ns", "lz4_compress_ns")
     assert work_of(zswap, Op.OUT, Backing.DISK) == ("zero_reject_ns", "lz4_compress_ns", "device_write_ns")
-    verified = [part.build() for part in resolve("vswap-v6+dedup:verify=full").path]
+    verified = [part.build() for part in resolve("vswap-v6+dedup:verify=content").path]
     hit = ("zero_reject_ns", "hash_ns", "index_ns", "device_read_ns", "compare_ns")
     assert work_of(verified, Op.OUT, Backing.SHARED) == hit
+    pool = [part.build() for part in resolve("vswap-zswap:sizes=zstd1+dedup:verify=content").path]
+    looked_up = ("zero_reject_ns", "hash_ns", "index_ns")
+    assert work_of(pool, Op.OUT, Backing.ZSWAP_SHARED) == (*looked_up, "zstd_decompress_ns", "compare_ns")
+    assert work_of(pool, Op.OUT, Backing.ZSWAP) == (*looked_up, "zstd_compress_ns")
+    assert work_of(pool, Op.OUT, Backing.DISK) == (*looked_up, "zstd_compress_ns", "device_write_ns")
+    assert work_of(pool, Op.IN, Backing.ZSWAP) == ("fault_ns", "zstd_decompress_ns")
+    twice = [part.build() for part in resolve("vswap-v6+dedup:verify=hash").path]
+    assert work_of(twice, Op.OUT, Backing.SHARED) == ("zero_reject_ns", "hash_ns", "hash_ns", "index_ns")
     assert work_of([], Op.OUT, Backing.ZSWAP) == ("lz4_compress_ns",)
     stages[0].compressors = {Backing.RAM: "zstd"}
     assert work_of(stages, Op.IN, Backing.RAM) == ("fault_ns", "zstd_decompress_ns")

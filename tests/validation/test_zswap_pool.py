@@ -9,7 +9,7 @@ import pytest
 from cachetools import Cache, FIFOCache, LRUCache
 
 from swaptrace.kernels.loop import Engine, using_engine
-from swaptrace.kernels.pool import POOLED, new_pool
+from swaptrace.kernels.pool import POOLED, Limits, new_pool
 from tests.engines import ENGINES
 
 
@@ -45,8 +45,10 @@ def test_writebacks_are_the_evictions_of_cachetools(engine: Engine, kind: Any, l
         if code == 0:
             cache[u] = new
     with using_engine(engine):
-        pool = new_pool(limit, limit, lru, exclusive=False)
-        parts = [pool.feed(op[i : i + 700], unit[i : i + 700], size[i : i + 700]) for i in range(0, n, 700)]
+        pool = new_pool(Limits(limit, limit), lru, exclusive=False)
+        ts = np.arange(n)
+        cuts = [slice(i, i + 700) for i in range(0, n, 700)]
+        parts = [pool.feed(op[cut], unit[cut], size[cut], ts[cut]) for cut in cuts]
     assert len(evicted) > 3000
     assert np.concatenate([part[3] for part in parts]).tolist() == evicted
     assert (np.concatenate([part[0] for part in parts]) == POOLED).tolist() == held

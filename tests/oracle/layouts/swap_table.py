@@ -49,7 +49,7 @@ class SlowSwapTable(SlowLayout):
         books.now["meta"] = self.clusters.used_clusters() * self.page + 9 * books.now["pooled"]
         if op.out or op.name in ("FREE", "WRITEBACK"):
             self.idle.discard(op.obj)
-        if op.out and op.backing in ("ZERO", "SAME", "SHARED", "ZSWAP"):
+        if op.out and op.backing in ("ZERO", "SAME", "SHARED", "ZSWAP", "ZSWAP_SHARED"):
             self.idle.add(op.obj)
         books.now["idle"] = len(self.idle) + books.now["buffered"]
         early = self.phase in ("p1", "p2", "p3")
@@ -73,6 +73,8 @@ class SlowSwapTable(SlowLayout):
 def zswap_walks(op: SlowOp) -> int:
     if op.name == "WRITEBACK":
         return 2
+    if op.backing == "ZSWAP_SHARED":
+        return 1
     if op.backing != "ZSWAP":
         return 0
     return {"NEW": 1, "REWRITE": 1, "IN": 2, "FREE": 1}.get(op.name, 0)

@@ -40,7 +40,7 @@ class SlowVswapTable(SlowVirtual):
     def charge(self, op: SlowOp, books: Books) -> tuple[int, int]:
         if op.out:
             self.redirected.discard(op.obj)
-        if (op.out and op.backing not in ("ZERO", "ZSWAP")) or op.name == "WRITEBACK":
+        if (op.out and op.backing not in ("ZERO", "ZSWAP", "ZSWAP_SHARED")) or op.name == "WRITEBACK":
             self.redirected.add(op.obj)
         if op.name == "FREE":
             self.redirected.discard(op.obj)
@@ -50,14 +50,17 @@ class SlowVswapTable(SlowVirtual):
             tree = zswap_walks(op)
             books.now["meta"] += 9 * sum(obj in self.place for obj in op.pool)
         disk, zero = op.backing in ("DISK", "RAM"), op.backing == "ZERO"
-        nothing = zero or (not self.vtable and op.backing == "ZSWAP")  # there is no backing to be resolved
+        pooled = op.backing in ("ZSWAP", "ZSWAP_SHARED")
+        nothing = zero or (not self.vtable and pooled)  # there is no backing to be resolved
         took = op.took and disk
         if op.out:
             walks = 4
         elif op.name == "IN":
             walks = 5 + (not nothing)
+        elif op.name == "WRITEBACK":
+            walks = 2 if op.store else 1
         else:
-            walks = 2 if op.name in ("WRITEBACK", "HIT") else 1
+            walks = 2 if op.name == "HIT" else 1
         hit = False
         if self.mru and op.sub == 0:
             hit = self.cache.get(op.cpu) == self.key

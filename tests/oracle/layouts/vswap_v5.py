@@ -25,7 +25,7 @@ class SlowVswapV5(SlowVirtual):
 
     def charge(self, op: SlowOp, books: Books) -> tuple[int, int]:
         self.settle(books)
-        disk, in_ram = op.backing in ("DISK", "RAM"), op.backing in ("SHARED", "BUFFER", "ZSWAP")
+        disk, in_ram = op.backing in ("DISK", "RAM"), op.backing in ("SHARED", "BUFFER", "ZSWAP", "ZSWAP_SHARED")
         took = op.took and disk
         read = op.name == "IN" and disk
         if op.out:
@@ -38,7 +38,7 @@ class SlowVswapV5(SlowVirtual):
                 "IN": 12 + 2 * disk + in_ram,
                 "HIT": 6,
                 "FREE": self.asks_before_free + 2,
-                "WRITEBACK": 5,
+                "WRITEBACK": 5 if op.store else 1,
                 "DUP": 1,
                 "PUT": self.asks_before_free,
             }[op.name]

@@ -24,6 +24,8 @@ class SlowVswapV6(SlowVirtual):
         else:
             read = 12 + (disk or op.backing in ("BUFFER", "ZSWAP"))
             walks = {"IN": read, "HIT": 6, "FREE": 1, "WRITEBACK": 2, "DUP": 1, "PUT": 1}[op.name]
+            if op.name == "WRITEBACK" and not op.store:
+                walks = 1
         bypass = 2 if op.name in ("IN", "HIT") else 0
         hit = False
         if self.mru and op.sub == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.oracle.books import Books, SlowOp
 from tests.oracle.layouts.base import SlowLayout
@@ -37,6 +37,16 @@ class World:
     areas: Sequence[tuple[int, int, int]] = ()
     device_pages: int = 0
     several: Sequence[tuple[int, int, int]] = ()  # the devices below, if not one
+    contents: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # sampled: compressed sizes by hash
+
+    @property
+    def pool_dedup(self) -> bool:
+        return self.path.get("dedup", {}).get("scope") == "zswap"
+
+    @property
+    def shared(self) -> bool:
+        """Whether several objects may have one block on the device."""
+        return "dedup" in self.path and not (self.pool_dedup and self.layout.direct)
 
 
 class SlowStage:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from tests.oracle.books import PAGE, Books, SlowOp
+from tests.oracle.charges import SlowCharges
 from tests.oracle.stages.base import SlowStage, World, duration
 
 
 class SlowDedup(SlowStage):
-    def __init__(self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str) -> None:
-        self.entry, self.loose, self.verify = int(entry), index == "loose", verify == "full"
+    def __init__(
+        self, world: World, scope: str, index: str, ttl: str, capacity: str, verify: str, entry: str, shared: str,
+        charges: str,
+    ) -> None:  # fmt: skip
+        self.in_pool = scope == "zswap"
+        self.charges = SlowCharges() if charges == "on" else None
+        self.first: dict[Hashable, int] = {}  # content -> memcg of its first reference
+        self.entry, self.loose = int(entry) + 8 * (verify == "hash"), index == "loose"
+        self.verify = verify == "content"
         self.ttl, self.capacity, self.room = duration(ttl), int(capacity), world.slots - 1
         self.stale: dict[Hashable, int] = {}  # content that no object holds -> since when, the oldest first
         self.block_of: dict[Hashable, Hashable] = {}  # content -> block
@@ -19,6 +27,8 @@ class SlowDedup(SlowStage):
         self.blocks = 0
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
+        if self.in_pool:
+            return [op]
         old = self.content.get(op.obj)
         acts = op.store or op.drop is not None or op.inplace
         if op.store:
@@ -55,7 +65,10 @@ class SlowDedup(SlowStage):
         dead = None
         if old is not None and old != content:
             dead = self._release(op.obj, old, books, op.ts)
+        if not self.holders.get(content) and content != old:
+            self.first[content] = op.memcg
         self.holders.setdefault(content, {})[op.obj] = op.memcg
+        self._charge(content)
         if op.hash is not None:
             shared = len(self.holders[content]) + (old == content)  # the old reference is still held at the look-up
             books.count["dedup.refs_max"] = max(books.count["dedup.refs_max"], shared)
@@ -82,6 +95,7 @@ class SlowDedup(SlowStage):
 
     def _release(self, obj: int, content: Hashable, books: Books, ts: int) -> Hashable:
         del self.holders[content][obj]
+        self._charge(content)
         if self.holders[content]:
             return None
         del self.holders[content]
@@ -90,6 +104,10 @@ class SlowDedup(SlowStage):
             self.stale[content] = ts
             return None
         return self.block_of.pop(content)
+
+    def _charge(self, content: Hashable) -> None:
+        if self.charges is not None:
+            self.charges.hold(content, PAGE, self.first[content], self.holders[content].values())
 
     def figures(self, books: Books) -> dict[str, float]:
         names = ("hits", "cross_memcg_hits", "unhashed", "saved_bytes", "refs_max")
@@ -103,4 +121,6 @@ class SlowDedup(SlowStage):
             out["dedup.stale_peak"] = books.peak["stale"]
         if self.verify:
             out["dedup.verify_bytes"] = books.count["dedup.verify_bytes"]
+        if self.charges is not None and not self.in_pool:
+            out |= self.charges.figures()
         return out

@@ -39,7 +39,7 @@ class SlowFlash(SlowStage):
         self.stores, self.span = (int(stores), duration(span)) if span else (1, -1.0)
         self.stored_at: list[int] = []
         self.own_map, self.layout = world.layout.direct, world.layout
-        self.dedup = "dedup" in world.path
+        self.dedup = world.shared
         if self.own_map:
             world.layout.static += 8 * world.slots
         world.layout.pages_per_segment(self.segment_pages)

@@ -15,7 +15,7 @@ class SlowSlots(SlowStage):
 
     def __init__(self, world: World, discard: str, prefer: str, size: str, alloc: str, priorities: str) -> None:
         self.discard = discard == "on"
-        self.at_entry = world.layout.direct and "dedup" not in world.path
+        self.at_entry = world.layout.direct and not world.shared
         self.layout = world.layout
         world.device_pages = int(size) or world.slots
         several = world.areas if priorities == "on" else ()

@@ -15,7 +15,7 @@ class SlowTiers(SlowStage):
     placing = True
 
     def __init__(self, world: World, sizes: str, memcg: str, demote: str, prefer: str) -> None:
-        self.layout, self.dedup = world.layout, "dedup" in world.path
+        self.layout, self.dedup = world.layout, world.shared
         self.at_entry = world.layout.direct and not self.dedup
         self.sizes = [int(parse_share(s) * world.slots) if s.endswith("%") else pages(s) for s in sizes.split("/")]
         self.clusters = [SlowPhysicalClusters(size, 8, 512, prefer == "free") for size in self.sizes]

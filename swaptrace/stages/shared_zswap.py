@@ -1,0 +1,102 @@
+"""The compressed pool with a content index: what ``dedup:scope=zswap`` makes of the stage zswap."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, Limits
+from swaptrace.kernels.reshape import behind, latest
+from swaptrace.kernels.shared_pool import SharedFed, SharedPool, SharedRules
+from swaptrace.kernels.tables import Bools, Bytes, Ints
+from swaptrace.model.ledger import METADATA, Ledger
+from swaptrace.model.ops import NOTHING, Backing, Ops
+from swaptrace.stages.dedup import Dedup
+
+__all__ = ["SharedZswap"]
+
+_STORE, _LOAD = 0, 1
+S = TypeVar("S", bound=np.generic)
+
+
+class SharedZswap:
+    """The pool, the index of the stage ``dedup`` inside it, and what both count.
+
+    ``apart`` says that swap entries are physical slots: then no other entry can be pointed to the slot of one.
+    """
+
+    def __init__(self, limits: Limits, lru: bool, exclusive: bool, index: Dedup, apart: bool, ledger: Ledger) -> None:
+        self._pool = SharedPool(limits, SharedRules(lru, exclusive, index.pins, apart))
+        self._exclusive, self._apart = exclusive, apart
+        self._index, self._ledger = index, ledger
+
+    def feed(self, ops: Ops, at: Ints, code: Bytes, size: Ints, entry: int) -> tuple[Ops, Bools, Bools]:
+        """Run the requests ``at`` through the pool; return the new stream, and of the requests: whether it was a
+        hit, whether the pool took it. ``entry`` is the bytes of metadata of a page in the pool.
+        """
+        hashes, hashed = ops.columns["hash"][at], ops.columns["has_hash"][at]
+        fed = self._pool.feed(code, ops.handle[at], size, ops.ts[at], hashes, hashed)
+        store, pooled = code == _STORE, fed.found == POOLED
+        taken = store & (fed.hit | (size >= 0))
+        leaves = pooled & ((code != _LOAD) | self._exclusive)
+        self._annotate(ops, at, code, taken, fed)
+        n, k = len(ops), len(fed.after)
+        cause, leads = at[fed.after], fed.freed > 0
+        if k:
+            ops = behind(ops, cause, fed.owner, fed.moved, None if self._apart else ~leads)
+            self._ledger.stream(ops.ts)
+        elif not self._apart:
+            ops.stored_at = latest(ops.store, ops.block)
+        rows = at if not k else at + np.searchsorted(cause, at)  # of the requests in the new stream
+        backs = cause + 1 + np.arange(k)
+
+        def per_row(of_requests: NDArray[Any], of_writebacks: NDArray[Any], dtype: type[S]) -> NDArray[S]:
+            made = np.zeros(n + k, dtype)
+            made[rows] = of_requests
+            made[backs] = of_writebacks
+            return made
+
+        ledger, index = self._ledger, self._index
+        ops.pooled = per_row(taken.view(np.int8) - leaves.view(np.int8), np.full(k, -1), np.int8)
+        blocks = per_row(fed.blocks, -leads.view(np.int8), np.int8)
+        ledger.hold(METADATA, blocks, entry)
+        ledger.hold("zswap.pages", blocks)
+        ledger.hold("zswap.pool_bytes", per_row(fed.change, -fed.freed, np.int64))
+        if index.pins:
+            ledger.hold("zswap.pinned_bytes", per_row(fed.pinned, np.zeros(k), np.int64))
+        for name, number in (
+            ("zswap.stores", int(np.count_nonzero(taken & ~fed.hit))),
+            ("zswap.rejects", int(np.count_nonzero(store & ~taken))),
+            ("zswap.loads", int(np.count_nonzero(pooled & (code == _LOAD)))),
+            ("zswap.writebacks", int(np.count_nonzero(leads))),
+            ("dedup.copied_pages" if self._apart else "dedup.repointed", int(np.count_nonzero(~leads))),
+            ("zswap.absorbed_pages", fed.absorbed),
+        ):
+            ledger.count(name, number)
+        takes = per_row(taken, np.zeros(k), np.bool_)
+        gives, hit = per_row(leaves, np.ones(k), np.bool_), per_row(fed.hit, np.zeros(k), np.bool_)
+        block, bytes_of = per_row(fed.block, np.full(k, -1), np.int32), per_row(size, np.zeros(k), np.int64)
+        ends = per_row(np.zeros(len(at)), leads, np.bool_)
+        index.count_pool(ops, takes, gives, hit, block, bytes_of, blocks, ends, fed)
+        ledger.count("dedup.arrived", int(np.count_nonzero(store)))
+        ledger.count("dedup.unhashed", int(np.count_nonzero(store & ~hashed)))
+        return ops, fed.hit, taken
+
+    def _annotate(self, ops: Ops, at: Ints, code: Bytes, taken: Bools, fed: SharedFed) -> None:
+        """Leave to the stages below what is on the device, and say where the rest is."""
+        store, below = code == _STORE, fed.found == ON_DEVICE
+        ops.store[at] = store & ~taken
+        ops.inplace[at] = fed.inplace
+        ops.fetch[at] = (code == _LOAD) & below
+        ops.drop[at] = np.where(fed.drop == NOTHING, fed.drop, ops.handle[at]) if self._apart else fed.drop
+        if not self._apart:
+            ops.block = np.full(len(ops), -1, np.int32)
+            ops.block[at] = fed.block
+        where = np.full(len(at), Backing.PENDING, np.uint8)
+        where[taken | (~store & (fed.found == POOLED))] = Backing.ZSWAP
+        where[fed.hit] = Backing.ZSWAP_SHARED
+        where[~store & (fed.found == IN_RAM)] = Backing.CACHE
+        # an op that a stage above has taken (a writeout elided as a zero page) keeps its backing
+        ops.backing[at] = np.where(ops.backing[at] == Backing.PENDING, where, ops.backing[at])
