@@ -116,15 +116,22 @@ def size_param() -> Param:
     return Param("size", "0", "slots of the device; 0: as many as the recording had", parse, "slots")
 
 
-def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Param:
-    """Return a parameter that is one of the names in ``options``."""
+def choice(
+    name: str,
+    default: str,
+    doc: str,
+    options: Mapping[str, Any],
+    requires: tuple[Capability, ...] = (),
+    columns: tuple[str, ...] = (),
+) -> Param:
+    """Return a parameter that is one of the names in ``options``; for the rest see :class:`Param`."""
 
     def parse(text: str) -> Any:
         if text not in options:
             raise UsageError(f"unknown value {text!r}.", closest(text, options))
         return options[text]
 
-    return Param(name, default, doc, parse, "|".join(options))
+    return Param(name, default, doc, parse, "|".join(options), requires, columns)
 
 
 PREFER = choice(
