@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
-from swaptrace.model.component import Component, Layout, Param, Stage
+from swaptrace.model.component import Component, Layout, Stage
 from swaptrace.model.meta import Capability
 from swaptrace.policies.info import ParamInfo, PolicyInfo
 from swaptrace.policies.plugins import origin_of, spelled

@@ -33,7 +33,7 @@ allocation inside vswap); LWN 1072657.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -44,60 +44,20 @@ from swaptrace.kernels.flashops import Geometry
 from swaptrace.kernels.packlog import PackedLog, PackedResult
 from swaptrace.kernels.pressure import Pressure
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
-from swaptrace.model.component import (
-    PAGE,
-    Layout,
-    Param,
-    Role,
-    Space,
-    Stage,
-    bytes_param,
-    choice,
-    count_param,
-    share_param,
-    size_param,
-)
+from swaptrace.model.component import PAGE, Layout, Role, Space, Stage
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
-from swaptrace.model.units import parse_time_ns
+from swaptrace.stages.flash_params import PARAMS
 
 __all__ = ["Flash"]
-
-_MOST_STORES = 1 << 24
-
-GC = {"greedy": Gc.GREEDY, "fifo": Gc.FIFO, "cost-benefit": Gc.COST_BENEFIT}
-
-
-COMPRESS = Param(
-    "compress",
-    "off",
-    "pages take the compressed size that was recorded, and are packed",
-    choice("compress", "off", "", {"off": False, "recorded": True}).parse,
-    "off|recorded",
-)
-PACK = {"straddle": False, "aligned": True}
 
 
 def _sizes(ops: Ops) -> Ints32:
     """Return the bytes that the page of each writeout takes."""
     recorded = ops.columns["csize"].astype(np.int32)
     return np.where((recorded == 0) | (recorded > PAGE), np.int32(PAGE), recorded)
-
-
-def _time(text: str) -> int:
-    return 0 if text == "off" else max(1, parse_time_ns(text))
-
-
-def _pressure(text: str) -> tuple[int, int] | None:
-    """Return pages and ns, from ``25600/1s``."""
-    if text == "off":
-        return None
-    pages, _, span = text.partition("/")
-    if not (pages.isdigit() and 1 <= int(pages) <= _MOST_STORES and span):
-        raise UsageError("not PAGES/TIME.", f"At most {_MOST_STORES} pages: their times are kept.", "25600/1s")
-    return int(pages), parse_time_ns(span)
 
 
 class Flash(Stage):
@@ -107,25 +67,7 @@ class Flash(Stage):
     role = Role.PLACEMENT
     moves = True
     summary = "RAM buffer, then whole erase blocks written in sequence"
-    params = (
-        bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
-        bytes_param("erase", "4MiB", "erase block of the device: one segment"),
-        count_param("reserve", "2", "free segments at which the cleaner starts"),
-        choice("gc", "greedy", "segment that the cleaner takes: fewest live pages, oldest, or LFS cost-benefit", GC),
-        choice(
-            "buffered",
-            "compacting",
-            "a page that dies in the buffer gives its place back at once, or when passed",
-            {"compacting": False, "tombstone": True},
-        ),
-        share_param("low", "100%", "a full buffer is written until at most this share of it is taken"),
-        Param("timer", "off", "a page that waits so long is written out", _time, "time"),
-        Param("pressure", "off", "stores within a time that show memory pressure: 25600/1s", _pressure, "pages/time"),
-        COMPRESS,
-        choice("pack", "straddle", "compressed pages lie behind one another, or none in two 4 KiB blocks", PACK),
-        choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
-        size_param(),
-    )
+    params = PARAMS
     assumptions = (
         "The buffer is first in, first out; it is compressed only with compress=recorded, by lz4.",
         "A trace shows memory pressure only as swap-outs that come fast; what is fast, the user has to say (pressure).",
@@ -177,6 +119,11 @@ class Flash(Stage):
         self._low = int(Fraction(str(low)) * self._buffer)
         self._pressure = None if pressure is None else Pressure(*pressure)
         self._discard, self._size = discard, size
+
+    @classmethod
+    def asks(cls, texts: Mapping[str, str]) -> tuple[tuple[Capability, ...], tuple[str, ...]]:
+        """Compressed pages have the recorded size."""
+        return ((), ()) if texts["compress"] == "off" else ((Capability.CLEN,), ("csize",))
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -254,7 +201,7 @@ class Flash(Stage):
             raise UsageError(
                 f"flash:compress cannot act under {layout.name}.",
                 "A virtual entry names 4 KiB; where in them a packed page begins, only a map of the device says.",
-                "Take flash-device:compress=recorded, or a zswap stage above flash.",
+                "Take flash-device+flash:compress=recorded, or a zswap stage above flash.",
             )
         if above is not None and above.name == "zswap":
             raise UsageError(

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from swaptrace.kernels.flashlog import FlashLog
 from swaptrace.kernels.flashlog_loop import LoopLog
 from swaptrace.kernels.flashlog_vector import VectorLog
-from swaptrace.kernels.flashops import DROP, FETCH, STORE, FlashResult, Gc, Geometry
+from swaptrace.kernels.flashops import DROP, FETCH, PADDING, STORE, FlashResult, Gc, Geometry
 from swaptrace.kernels.loop import Engine, using_engine
+from swaptrace.kernels.packlog import PackedLog
 from swaptrace.kernels.tables import readable
 from swaptrace.model.errors import SpaceError
 from tests.engines import COMPILED, ENGINES
@@ -188,3 +189,41 @@ def test_ops_without_a_copy_and_unknown_ops_are_refused(engine: Engine) -> None:
 def test_impossible_geometry_is_refused(sizes: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="Geometry"):
         FlashLog(*sizes)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("low", "left"), [(None, 12), (10, 10), (9, 8), (0, 0)])
+def test_a_full_buffer_is_written_down_to_its_watermark(engine: Engine, low: int | None, left: int) -> None:
+    with using_engine(engine):
+        log = FlashLog(30, 2, 14, 1, low_pages=low)
+        log.feed([STORE] * 14, np.arange(14))
+        assert log.buffered == left
+        packed = PackedLog(Geometry(30, 2, 14, 1, Gc.GREEDY, False, 0, 14 if low is None else low), False)
+        packed.feed([STORE] * 14, np.arange(14), [4096] * 14)
+        assert packed.buffered == left
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_under_pressure_less_than_a_segment_waits(engine: Engine) -> None:
+    with using_engine(engine):
+        log = FlashLog(30, 4, 16, 1)
+        result = log.feed([STORE] * 10, np.arange(10), pressed=np.arange(10) == 8)
+        assert result.at.tolist() == [8] * 8
+        assert log.buffered == 2
+        assert (result.unit == np.arange(8)).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("tombstone", [False, True])
+def test_a_page_that_waited_long_enough_is_written_with_padding(engine: Engine, tombstone: bool) -> None:
+    with using_engine(engine):
+        log = FlashLog(30, 4, 16, 1, tombstone=tombstone, timer=10)
+        result = log.feed([STORE, STORE, DROP, FETCH, FETCH, STORE], [0, 1, 0, 1, 1, 1], [0, 3, 4, 12, 13, 13])
+        assert result.hit.tolist() == [False, False, False, True, False, False]
+        assert result.address.tolist() == [-1, -1, -1, -1, 0, -1]
+        assert result.unit.tolist() == [1, PADDING, PADDING, PADDING]
+        assert result.early is not None
+        assert (result.at.tolist(), result.early.tolist(), result.padding_bytes) == ([4] * 4, [True] * 4, 3 * 4096)
+        assert (result.dead_at.tolist(), result.dead_before.tolist(), log.buffered) == ([5], [4], 1)
+        with pytest.raises(ValueError, match="time"):
+            log.feed([STORE], [2])
