@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.touched import EntryLines
 from swaptrace.layouts.charges import classes_of
-from swaptrace.layouts.moves import MoveCosts, charge_moves
+from swaptrace.layouts.moves import charge_moves
 from swaptrace.layouts.scans import charge_table_scan
 from swaptrace.layouts.virtual_space import VirtualSpace
 from swaptrace.model.component import Layout, Space
@@ -118,4 +119,4 @@ class VswapTable(Layout):
         lines = self._lines[op, backing] + levels + classes.new + 2 * (took | gave)
         classes.charge(ledger, walks, lines)
         # a walk's fixed lines: the cluster header; per page the virtual table's line, 8-byte entries
-        charge_moves(ledger, ops, space, MoveCosts(fixed_lines=1, descriptor_bytes=_ENTRY))
+        charge_moves(ledger, ops, space, EntryLines(fixed_lines=1, entry_bytes=_ENTRY))

@@ -62,7 +62,8 @@ class Slots(Stage):
         self._direct = layout.direct
         self.pages = self._size or space.slots
         clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread)
-        self._clusters = ScannedClusters(clusters, layout.scan_asks_owners)
+        self._owners = layout.scan_asks_owners
+        self._clusters = ScannedClusters(clusters, self._owners)
 
     def feed(self, ops: Ops) -> Ops:
         """Place the stores, and turn them and the reads into device traffic."""
@@ -89,13 +90,19 @@ class Slots(Stage):
     def _at_writeout(self, ops: Ops) -> NDArray[np.int64]:
         """Return for each op the slot that it stores to or reads from."""
         giving, block, cpu = exchanges(ops)
-        slots, used, scan = self._clusters.feed(giving, block, cpu)
-        slot, clusters = self._places.feed(ops, slots, used)
         gave, took = ops.drop != NOTHING, ops.store & ~ops.inplace
+        taking = np.flatnonzero(took)
+        owner = None
+        if self._owners and not ops.shared:
+            assert ops.entry is not None
+            owner = np.full(len(giving), -1, np.int64)
+            owner[~giving] = ops.entry[taking]
+        slots, used, scan = self._clusters.feed(giving, block, cpu, owner)
+        slot, clusters = self._places.feed(ops, slots, used)
         if self._discard:
             self._given = np.full(len(ops), -1, np.int64)
             self._given[gave] = slots[giving]
         if len(scan.at):
-            scan.at = np.flatnonzero(took)[np.cumsum(~giving)[scan.at] - 1]
+            scan.at = taking[np.cumsum(~giving)[scan.at] - 1]
         ops.placement = Placement(took.view(np.int8) - gave.view(np.int8), clusters, took, gave, scan=scan)
         return slot
