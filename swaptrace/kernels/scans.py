@@ -2,17 +2,19 @@
 
 Rule. An allocation passes over slots in use (rule of :mod:`swaptrace.kernels.clusters`) and looks each of them up in a
 table with one entry per slot, of which several share a cache line. Its *lines* are the distinct ones of the slots that
-it passes over, without that of the slot which it takes. A slot's owner is the block that took it last.
+it passes over, without that of the slot which it takes. A slot's owner is the swap entry for which it was taken.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from swaptrace.kernels.clusters import Passed, PhysicalClusters
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16
+from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, readable
 from swaptrace.model.ops import Scan
 
 __all__ = ["ENTRIES_PER_LINE", "ScannedClusters"]
@@ -22,7 +24,7 @@ ENTRIES_PER_LINE = 8  # entries of 8 bytes
 
 @dataclass
 class ScannedClusters:
-    """A cluster allocator that tells what it passes over; ``owners`` asks for the blocks as well.
+    """A cluster allocator that tells what it passes over; ``owners`` asks for the owners as well.
 
     ``entries_per_line`` is how many table entries share a cache line; a cluster begins a line.
     """
@@ -32,12 +34,15 @@ class ScannedClusters:
     entries_per_line: int = ENTRIES_PER_LINE
 
     def __post_init__(self) -> None:
-        self._owner: Ints32 = np.full(self.clusters.slots if self.owners else 0, -1, np.int32)  # by slot
+        self._owner: Ints = np.full(self.clusters.slots if self.owners else 0, -1, np.int64)  # by slot
 
-    def feed(self, giving: Bools, block: Ints32, cpu: Words16) -> tuple[Ints, Ints8, Scan]:
-        """Give back and take slots; see :meth:`PhysicalClusters.feed`. ``Scan.at`` are indices of these ops."""
-        passed = Passed.room(len(block))
-        slot, change = self.clusters.feed(giving, block, cpu, passed)
+    def feed(self, giving: Bools, unit: Ints32, cpu: Words16, owner: Ints | None = None) -> tuple[Ints, Ints8, Scan]:
+        """Give back and take slots; see :meth:`PhysicalClusters.feed`. ``owner`` int64[n]: for whom an op takes one.
+
+        ``Scan.at`` are indices of these ops.
+        """
+        passed = Passed.room(len(unit))
+        slot, change = self.clusters.feed(giving, unit, cpu, passed)
         at = np.flatnonzero((passed.before > 0) | (passed.tail >= 0))
         before, tail = passed.before[at].astype(np.int64), passed.tail[at]
         first = slot[at] - before
@@ -49,21 +54,64 @@ class ScannedClusters:
         # a search that ends where it began, in the same cluster, may meet the line of the slot taken again
         met = (slot[at] // per_line == tail // per_line) & (slot[at] // cluster == tail // cluster)
         lines += np.where(tail >= 0, (end - 1) // per_line - tail // per_line + 1 - met, 0)
-        owners = None
-        if self.owners:
-            begins, lengths = (np.stack(pair, axis=1).ravel() for pair in ((tail, first), (tail_slots, before)))
-            over = np.repeat(begins - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-            owners = self._owners(giving, block, slot, over, np.repeat(at, tail_slots + before))
-        return slot, change, Scan(at, tail_slots + before, lines, owners)
+        found = None
+        if owner is not None:
+            find = _find_in_loop if engine_name() == "numba" else _find_in_vectors
+            found = find(giving, slot, owner, self._owner, at, tail, tail_slots, first, before)
+        return slot, change, Scan(at, tail_slots + before, lines, found)
 
-    def _owners(self, giving: Bools, block: Ints32, slot: Ints, asked: Ints, when: Ints) -> Ints32:
-        """Return whose the slots ``asked`` are at the ops ``when``; they are in use then."""
-        taking = np.flatnonzero(~giving)
-        bits = max(1, (len(giving) - 1).bit_length())
-        takes = np.sort((slot[taking] << bits) | taking)
-        place = np.searchsorted(takes, (asked << bits) | when) - 1
-        latest = takes[np.maximum(place, 0)] if len(takes) else np.zeros(len(asked), np.int64)
-        here = (place >= 0) & (latest >> bits == asked)
-        found = np.where(here, block[np.where(here, latest & ((1 << bits) - 1), 0)], self._owner[asked])
-        self._owner[slot[taking]] = block[taking]  # in time order: the last one stays
-        return found
+
+def _find_in_vectors(
+    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints,
+    at: Ints, tail: Ints, tail_slots: Ints, first: Ints, before: Ints,
+) -> Ints:  # fmt: skip
+    """Return the owners of the slots that the ops ``at`` pass over, and note the new ones in ``owner_of``."""
+    begins, lengths = (np.stack(pair, axis=1).ravel() for pair in ((tail, first), (tail_slots, before)))
+    asked = np.repeat(begins - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+    when = np.repeat(at, tail_slots + before)
+    taking = np.flatnonzero(~giving)
+    bits = max(1, (len(giving) - 1).bit_length())
+    takes = np.sort((slot[taking] << bits) | taking)
+    place = np.searchsorted(takes, (asked << bits) | when) - 1
+    latest = takes[np.maximum(place, 0)] if len(takes) else np.zeros(len(asked), np.int64)
+    here = (place >= 0) & (latest >> bits == asked)
+    found = np.where(here, owner[np.where(here, latest & ((1 << bits) - 1), 0)], owner_of[asked])
+    owner_of[slot[taking]] = owner[taking]  # in time order: the last one stays
+    return found
+
+
+def _find_in_loop(
+    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints,
+    at: Ints, tail: Ints, tail_slots: Ints, first: Ints, before: Ints,
+) -> Ints:  # fmt: skip
+    """As :func:`_find_in_vectors`."""
+    found = np.empty(int((tail_slots + before).sum()), np.int64)
+    _find(
+        readable(giving, np.bool_), readable(slot, np.int64), readable(owner, np.int64), owner_of,
+        readable(at, np.int64), readable(tail, np.int64), readable(tail_slots, np.int64), readable(first, np.int64),
+        readable(before, np.int64), found,
+    )  # fmt: skip
+    return found
+
+
+@loop
+def _find(
+    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints, at: Ints, tail: Ints, tail_slots: Ints, first: Ints,
+    before: Ints, found: Ints,
+) -> Any:  # fmt: skip
+    """Run the ops in order; return how many owners were found."""
+    k = 0
+    j = 0
+    for i in range(len(giving)):
+        if giving[i]:
+            continue
+        if j < len(at) and at[j] == i:
+            for s in range(tail[j], tail[j] + tail_slots[j]):
+                found[k] = owner_of[s]
+                k += 1
+            for s in range(first[j], first[j] + before[j]):
+                found[k] = owner_of[s]
+                k += 1
+            j += 1
+        owner_of[slot[i]] = owner[i]
+    return k

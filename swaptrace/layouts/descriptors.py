@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.touched import EntryLines
 from swaptrace.layouts.charges import Classes, classes_of
-from swaptrace.layouts.moves import MoveCosts, charge_moves
+from swaptrace.layouts.moves import charge_moves
 from swaptrace.layouts.mru import LookupCache
 from swaptrace.layouts.scans import charge_scan, charge_table_scan
 from swaptrace.layouts.virtual_space import VirtualSpace
@@ -61,8 +62,8 @@ class DescriptorLayout(Layout):
 
     direct = False
     version: ClassVar[Version]
-    shape: ClassVar[MoveCosts]  # of an entry whose descriptor is read and written
-    asked: ClassVar[MoveCosts]  # of one that the allocator's scan asks, if it does
+    shape: ClassVar[EntryLines]  # of an entry whose descriptor is read and written
+    asked: ClassVar[EntryLines]  # of one that the allocator's scan asks, if it does
 
     def __init__(self, cluster_bytes: int, mru: bool = False) -> None:
         self._cluster_bytes = cluster_bytes

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.layouts.moves import MoveCosts, distinct_lines
+from swaptrace.kernels.touched import EntryLines, touched
 from swaptrace.layouts.virtual_space import VirtualSpace
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import Ops, Scan
@@ -34,16 +34,16 @@ def charge_table_scan(ledger: Ledger, scan: Scan | None) -> None:
         ledger.count(_LINES, int(scan.lines.sum()))
 
 
-def charge_scan(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: MoveCosts) -> None:
+def charge_scan(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: EntryLines) -> None:
     """Charge the scan of this batch, where the owner of each slot that is passed over has to be asked."""
     scan = None if ops.placement is None else ops.placement.scan
     if scan is None or len(scan.at) == 0:
         return
-    assert scan.block is not None
     charge_table_scan(ledger, scan)
-    ledger.count(_LOOKUPS, 2 * len(scan.block))
-    lines = len(scan.block)
-    if not ops.shared:
-        at = np.repeat(scan.at, scan.slots)
-        _, lines = distinct_lines(at, space.entries_of(ops, scan.block, at), space.levels, costs)
-    ledger.count(_LINES, lines)
+    slots = int(scan.slots.sum())
+    ledger.count(_LOOKUPS, 2 * slots)
+    if scan.entry is None:  # shared
+        ledger.count(_LINES, slots)
+    else:
+        _, lines = touched(np.repeat(scan.at, scan.slots), scan.entry, space.levels, costs)
+        ledger.count(_LINES, lines)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.entries import new_entries
 from swaptrace.kernels.order import indices
+from swaptrace.kernels.touched import ENTRY_BITS
 from swaptrace.kernels.virtual import VirtualClusters
 from swaptrace.model.ops import Ops
 
 __all__ = ["ENTRY_BITS", "VirtualSpace"]
 
-ENTRY_BITS = 9  # an entry is cluster key << 9 | position
 _FULL_LEVELS = 64 ** np.arange(1, 7)
 
 

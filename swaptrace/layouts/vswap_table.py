@@ -36,8 +36,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.touched import EntryLines
 from swaptrace.layouts.charges import Classes, classes_of
-from swaptrace.layouts.moves import MoveCosts, charge_moves
+from swaptrace.layouts.moves import charge_moves
 from swaptrace.layouts.mru import LookupCache
 from swaptrace.layouts.redirect import REDIRECT_ASSUMPTIONS, REDIRECTS, PhysicalTables, Redirect, Redirected
 from swaptrace.layouts.scans import charge_table_scan
@@ -167,7 +168,7 @@ class VswapTable(Layout):
         classes = classes_of(ops, own)
         classes.charge(ledger, *self._prices(classes))
         # a walk's fixed lines: the cluster header; per page the virtual table's line, 8-byte entries
-        charge_moves(ledger, ops, space, MoveCosts(fixed_lines=1, descriptor_bytes=_ENTRY))
+        charge_moves(ledger, ops, space, EntryLines(fixed_lines=1, entry_bytes=_ENTRY))
 
     def _prices(self, classes: Classes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the walks and lines of a page of each class, those of virtual entries, and count the cache's hits."""

@@ -42,8 +42,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from swaptrace.kernels.touched import EntryLines
 from swaptrace.layouts.descriptors import DESCRIPTOR, HEADER, DescriptorLayout, Version, published
-from swaptrace.layouts.moves import MoveCosts
 from swaptrace.model.component import choice
 
 __all__ = ["VswapV3", "VswapV5"]
@@ -97,7 +97,7 @@ class VswapV5(DescriptorLayout):
     version = Version(
         out=(8, 11, 13), read=(12, 13, 14), hit=6, free=4, writeback=5, pte=2, begins=2, kept=3, gives=1, frees_on=3,
     )  # fmt: skip
-    shape = MoveCosts(fixed_lines=1, descriptor_bytes=DESCRIPTOR, first_byte=HEADER, second_line_from=8 * _IN_LINE)
+    shape = EntryLines(fixed_lines=1, entry_bytes=DESCRIPTOR, first_byte=HEADER, second_line_from=8 * _IN_LINE)
     asked = replace(shape, first_byte=HEADER + 16, used_bytes=8)  # its count and flags
 
     def __init__(self, bytes: int) -> None:

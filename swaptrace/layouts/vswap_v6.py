@@ -35,8 +35,8 @@ Sources: 20260505153854.1612033-1-nphamcs@gmail.com (v6 cover), mm/vswap.c, mm/p
 
 from __future__ import annotations
 
+from swaptrace.kernels.touched import EntryLines
 from swaptrace.layouts.descriptors import DESCRIPTOR, DescriptorLayout, Version, published
-from swaptrace.layouts.moves import MoveCosts
 from swaptrace.model.component import choice
 
 __all__ = ["VswapV6"]
@@ -92,7 +92,7 @@ class VswapV6(DescriptorLayout):
         "mm/vswap.c",
     )
     version = Version(out=(5, 6, 6), read=(12, 13, 13), hit=6, free=1, writeback=2, pte=1, bypass=(2, 2))
-    shape = MoveCosts(fixed_lines=2, descriptor_bytes=DESCRIPTOR)
+    shape = EntryLines(fixed_lines=2, entry_bytes=DESCRIPTOR)
 
     def __init__(self, mru: bool, bytes: int) -> None:
         super().__init__(bytes, mru)

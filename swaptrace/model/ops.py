@@ -78,14 +78,14 @@ class Scan:
     """What allocations passed over on their way to a free slot, those alone that passed over something, in order.
 
     ``at`` is the index of the op, ``slots`` how many slots in use it passed over, ``lines`` the cache lines of the
-    allocator's table that this touched besides that of the slot taken; ``block`` whose slots these are, all in a row
-    (None: nobody asked).
+    allocator's table that this touched besides that of the slot taken; ``entry`` the swap entries for which these
+    slots were taken, all in a row (None: nobody asked, or a dedup stage shares slots between entries).
     """
 
     at: Ints
     slots: Ints
     lines: Ints
-    block: Ids | None = None
+    entry: Ints | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Scan]) -> Scan:
@@ -94,11 +94,11 @@ class Scan:
             np.concatenate([getattr(part, name) for part in parts]) for name in ("at", "slots", "lines")
         )
         order = np.argsort(at, kind="stable")
-        block = None
-        if all(part.block is not None for part in parts):
+        entry = None
+        if all(part.entry is not None for part in parts):
             of = np.argsort(np.repeat(at, slots), kind="stable")
-            block = np.concatenate([part.block for part in parts if part.block is not None])[of]
-        return cls(at[order], slots[order], lines[order], block)
+            entry = np.concatenate([part.entry for part in parts if part.entry is not None])[of]
+        return cls(at[order], slots[order], lines[order], entry)
 
 
 @dataclass

@@ -29,12 +29,13 @@ from swaptrace.kernels.clusters import CLUSTER, PhysicalClusters
 from swaptrace.kernels.mapped import MappedClusters, per_op
 from swaptrace.kernels.next_free import NextFree
 from swaptrace.kernels.order import in_order, indices
-from swaptrace.kernels.places import exchanges, new_places, turns
+from swaptrace.kernels.places import Turns, exchanges, new_places, turns
 from swaptrace.kernels.scans import ScannedClusters
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16
 from swaptrace.model.component import PREFER, PRIORITIES, Layout, Role, Space, Stage, choice, size_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement
+from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement, Scan
 from swaptrace.stages.per_device import PerDevice
 
 __all__ = ["MAX_CPUS", "Slots"]
@@ -91,12 +92,13 @@ class Slots(Stage):
         self.pages = self._size or space.slots
         if self._priorities:
             self.areas = space.by_priority(self.name)
+        self._owners = layout.scan_asks_owners
         self._clusters: NextFree | ScannedClusters
         if self._append:
             self._clusters = NextFree(self.pages)
         else:
             clusters = PhysicalClusters(self.pages, MAX_CPUS, spread=self._spread, areas=self.areas)
-            self._clusters = ScannedClusters(clusters, layout.scan_asks_owners)
+            self._clusters = ScannedClusters(clusters, self._owners)
         self._mapped = MappedClusters(-(-self.pages // CLUSTER))
         if layout.direct:
             self.areas = layout.areas
@@ -142,7 +144,7 @@ class Slots(Stage):
         if isinstance(self._clusters, NextFree):
             slots, used = self._clusters.feed(giving, block, cpu)
         else:
-            slots, used, scan = self._clusters.feed(giving, block, cpu)
+            slots, used, scan = self._scanned(self._clusters, ops, who, (giving, block, cpu))
         slot, clusters = self._places.feed(ops, who, slots, used)
         if self._discard:
             self._given = np.full(len(ops), -1, np.int64)
@@ -153,8 +155,22 @@ class Slots(Stage):
             ops.mapped_clusters = per_op(at, change, len(ops))
         if self._per_device is not None:
             self._per_device.hold(in_order(who.gives, who.takes)[0], slots, giving, len(ops))
-        if scan is not None and len(scan.at):
-            scan.at = np.flatnonzero(who.takes)[np.cumsum(~giving)[scan.at] - 1]
         change_of_slots = who.takes.view(np.int8) - who.gives.view(np.int8)
         ops.placement = Placement(change_of_slots, clusters, who.takes, who.gives, scan=scan)
         return slot
+
+    def _scanned(
+        self, clusters: ScannedClusters, ops: Ops, who: Turns, turns_of: tuple[Bools, Ints32, Words16]
+    ) -> tuple[Ints, Ints8, Scan]:
+        """Return slots and used clusters of each exchange, and what was passed over by each op."""
+        giving, block, cpu = turns_of
+        taking = np.flatnonzero(who.takes)
+        owner = None
+        if self._owners and not ops.shared:
+            assert ops.entry is not None
+            owner = np.full(len(giving), -1, np.int64)
+            owner[~giving] = ops.entry[taking]
+        slots, used, scan = clusters.feed(giving, block, cpu, owner)
+        if len(scan.at):
+            scan.at = taking[np.cumsum(~giving)[scan.at] - 1]
+        return slots, used, scan

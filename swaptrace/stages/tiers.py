@@ -103,6 +103,7 @@ class Tiers(Stage):
                 f"tiers: memcg names a tier that does not exist; there are {len(sizes)}.", "", "Add its size to sizes=."
             )
         self._slot: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: its slot in its tier
+        self._entry: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: whose it is, if the layout asks
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -112,7 +113,7 @@ class Tiers(Stage):
                 "A direct layout finds the owners of a slot only by a scan of all page tables.",
                 "Leave it out, or choose a virtual layout.",
             )
-        self._ledger, self._direct = ledger, layout.direct
+        self._ledger, self._direct, self._asks = ledger, layout.direct, layout.scan_asks_owners
         slots = [int(size * space.slots) if isinstance(size, float) else size // PAGE for size in self._sizes]
         if min(slots) < _LEAST_SLOTS:
             raise UsageError(
@@ -166,12 +167,13 @@ class Tiers(Stage):
         clusters = np.zeros(len(ops), np.int8)
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
-        scans = []
+        owner, scans = self._owners(ops, acts), []
         mapped = np.zeros(len(ops), np.int8)
         for number, tier in enumerate(self._tiers):
             here = np.flatnonzero((acts.tier == number) & (giving | taking))
             at = acts.at[here]
-            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[at])
+            whose = None if owner is None else owner[here]
+            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[at], whose)
             scan.at = at[scan.at].astype(np.int64)
             scans.append(scan)
             clusters += per_op(at, used, len(ops))
@@ -187,6 +189,18 @@ class Tiers(Stage):
         took = np.flatnonzero(taking)
         self._slot[acts.block[took]] = slot[took]  # in time order: the last one stays
         return slot + self._bases[acts.tier], clusters, Scan.joined(scans)
+
+    def _owners(self, ops: Ops, acts: Acts) -> NDArray[np.int64] | None:
+        """Return whose swap entry each act's block is, if the layout asks."""
+        if not self._asks or ops.shared or ops.entry is None:
+            return None
+        born = acts.act == Act.TAKE
+        self._entry = grown(self._entry, int(ops.block.max()) + 1, -1)
+        at = latest(born, acts.block)
+        owner = np.where(at >= 0, ops.entry[acts.at[np.maximum(at, 0)]], self._entry[acts.block])
+        owner[born] = ops.entry[acts.at[born]]
+        self._entry[acts.block[born]] = owner[born]  # in time order: the last one stays
+        return owner
 
     def _account(self, ops: Ops, acts: Acts, address: NDArray[np.int64]) -> None:
         ledger = self._ledger

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swaptrace.kernels.loop import Engine, using_engine
+from swaptrace.model.events import Kind
 from swaptrace.model.meta import SwapDevice
 from swaptrace.policies.catalogue import NAMED
 from swaptrace.policies.registry import resolve
@@ -139,6 +140,16 @@ def test_the_scan_of_a_crowded_device_equals_its_twin(engine: Engine, spec: str,
     trace = random_trace(seed, 1200, slots=560, live=520)
     with using_engine(engine):
         assert_twin(trace, spec, cuts)
+
+
+@pytest.mark.parametrize("spec", ["vswap-v3", "vswap-v5", "vswap-v6"])
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 1500), max_size=6))
+def test_frees_of_folios(spec: str, seed: int, cuts: list[int]) -> None:
+    trace = random_trace(seed, 1500)
+    frees = trace.columns["kind"] == Kind.SLOT_FREE
+    trace.columns["sub"][frees] = np.random.default_rng(seed).integers(0, 12, int(frees.sum()))
+    assert_twin(trace, spec, cuts)
 
 
 def test_of_a_crowded_device_each_layout_reads_what_its_design_makes_it_read() -> None:

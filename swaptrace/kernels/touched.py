@@ -1,0 +1,120 @@
+"""How many virtual clusters and cache lines it takes to look at the entries of runs, each counted once per run.
+
+Rule. An entry is cluster << 9 | position. Of each distinct cluster in a run: the nodes on the way to it (``levels`` of
+the run), ``fixed_lines``, one more if the highest position looked at is ``second_line_from`` or above, and the distinct
+lines of 64 B of its entries' bytes: ``used_bytes`` (0: all) from ``first_byte`` + position x ``entry_bytes`` on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from swaptrace.kernels.clusters import CLUSTER
+from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.tables import Bytes, Ints, readable
+
+__all__ = ["ENTRY_BITS", "EntryLines", "touched"]
+
+ENTRY_BITS = 9  # an entry is cluster key << 9 | position
+
+
+@dataclass(frozen=True)
+class EntryLines:
+    """Where in its cluster what is looked at of an entry lies, in bytes from the beginning of a cache line."""
+
+    fixed_lines: int
+    entry_bytes: int
+    first_byte: int = 0
+    used_bytes: int = 0
+    second_line_from: int = CLUSTER
+
+
+def touched(run: Ints, entry: Ints, levels: Bytes, shape: EntryLines) -> tuple[int, int]:
+    """Return how many clusters and how many lines the runs touch, summed over them.
+
+    Args:
+        run: int64[n], at least one, never decreasing: which run an entry belongs to.
+        entry: int64[n].
+        levels: uint8 by run.
+        shape: what is looked at.
+    """
+    used = shape.used_bytes or shape.entry_bytes
+    if engine_name() != "numba":
+        return _in_vectors(run, entry, levels, shape, used)
+    longest = int(np.diff(np.flatnonzero(np.diff(run, prepend=-1, append=-1))).max())
+    size = 1 << (8 * longest).bit_length()
+    found = np.zeros(2, np.int64)
+    _touch(
+        readable(run, np.int64), readable(entry, np.int64), readable(levels, np.uint8), shape.fixed_lines,
+        shape.entry_bytes, shape.first_byte, used, shape.second_line_from, np.full(size, -1, np.int64),
+        np.zeros(size, np.int64), found,
+    )  # fmt: skip
+    return int(found[0]), int(found[1])
+
+
+def _in_vectors(run: Ints, entry: Ints, levels: Bytes, shape: EntryLines, used: int) -> tuple[int, int]:
+    low = int(entry.min())
+    bits = (int(entry.max()) - low).bit_length()
+    key = (run << bits) | (entry - low)
+    key.sort()
+    run, entry = key >> bits, (key & ((1 << bits) - 1)) + low
+    cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
+    new = np.ones(len(entry), np.bool_)
+    new[1:] = (cluster[1:] != cluster[:-1]) | (run[1:] != run[:-1])
+    begin = position * shape.entry_bytes + shape.first_byte
+    first_line, last_line = begin >> 6, (begin + used - 1) >> 6
+    fresh = np.ones(len(entry), np.bool_)  # its first line is not the last line of the one before
+    fresh[1:] = new[1:] | (first_line[1:] != last_line[:-1])
+    lines = int(np.count_nonzero(fresh)) + int((last_line - first_line).sum())
+    highest = position[np.append(new[1:], True)]  # of each cluster
+    lines += int(np.count_nonzero(highest >= shape.second_line_from))
+    clusters = int(np.count_nonzero(new))
+    return clusters, lines + int(levels[run[new]].sum(dtype=np.int64)) + clusters * shape.fixed_lines
+
+
+@loop
+def _touch(
+    run: Ints, entry: Ints, levels: Bytes, fixed_lines: int, entry_bytes: int, first_byte: int, used: int,
+    second_line_from: int, seen_in: Ints, seen: Ints, found: Ints,
+) -> Any:  # fmt: skip
+    """Fill ``found``. ``seen`` is a hash set that a new run finds empty: a place is taken if ``seen_in`` is the run.
+
+    In it a cluster has 512 numbers: its lines, and two more for its header.
+    """
+    mask = len(seen) - 1
+    clusters = 0
+    lines = 0
+    for i in range(len(run)):
+        r = run[i]
+        position = entry[i] & 511
+        base = (entry[i] >> 9) * 512
+        begin = position * entry_bytes + first_byte
+        first = begin >> 6
+        for what in range(4):
+            key = base + first
+            if what == 1:
+                key = base + ((begin + used - 1) >> 6)
+                if key == base + first:
+                    continue
+            if what == 2:
+                key = base + 510
+            if what == 3:
+                if position < second_line_from:
+                    continue
+                key = base + 511
+            h = (key * 40503 >> 7) & mask
+            while seen_in[h] == r and seen[h] != key:
+                h = (h + 1) & mask
+            if seen_in[h] != r:
+                seen_in[h] = r
+                seen[h] = key
+                lines += 1
+                if what == 2:
+                    clusters += 1
+                    lines += fixed_lines - 1 + levels[r]
+    found[0] = clusters
+    found[1] = lines
+    return clusters
