@@ -6,7 +6,10 @@ from importlib.util import find_spec
 
 import pytest
 
-__all__ = ["COMPILED", "ENGINES"]
+from swaptrace.kernels.loop import Engine
+
+__all__ = ["COMPILED", "ENGINES", "INSTALLED"]
 
 COMPILED = pytest.mark.skipif(find_spec("numba") is None, reason="numba (extra [fast]) is not installed")
 ENGINES = [pytest.param("numba", marks=COMPILED), "numpy"]
+INSTALLED: tuple[Engine, ...] = ("numpy",) if find_spec("numba") is None else ("numba", "numpy")

@@ -23,6 +23,7 @@ docs/kernel-facts.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,10 @@ class VswapTable(Layout):
         """Begin a replay."""
         self._ledger = ledger
         ledger.fix(METADATA, -(-space.slots // 512) * _PHYSICAL_HEADER)
+
+    def cached(self) -> Mapping[str, int]:
+        """A CPU's cluster stays allocated when it is empty."""
+        return {METADATA: _CLUSTER_BYTES}
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their virtual entry."""

@@ -30,6 +30,8 @@ Sources: 20260505153854.1612033-1-nphamcs@gmail.com (v6 cover, 14/22, 22/22), mm
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from swaptrace.layouts.charges import Classes, classes_of
@@ -118,6 +120,10 @@ class VswapV6(Layout):
         """Begin a replay."""
         self._ledger = ledger
         ledger.fix(METADATA, space.slots // 4)
+
+    def cached(self) -> Mapping[str, int]:
+        """A CPU's cluster stays allocated when it is empty."""
+        return {METADATA: self._cluster_bytes}
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their virtual entry."""

@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from swaptrace.kernels.contents import Contents, Taken, new_contents
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.stale import StaleContents, StaleTaken
-from swaptrace.model.component import PAGE, Layout, Param, Space, Stage, choice, count_param
+from swaptrace.model.component import PAGE, Account, Layout, Param, Space, Stage, choice, count_param
 from swaptrace.model.errors import UsageError
-from swaptrace.model.ledger import Ledger
+from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Backing, Op, Ops
 from swaptrace.model.units import parse_time_ns
@@ -65,8 +65,8 @@ class Dedup(Stage):
             "strict: the index forgets a content with its last object; loose: only when it is cleaned",
             {"strict": False, "loose": True},
         ),
-        Param("ttl", "60s", "loose: a stale content is cleaned after this time; inf: never", _ttl, "time"),
-        count_param("capacity", "65536", "loose: most stale contents that are kept"),
+        Param("ttl", "60s", "loose: a stale content is cleaned after this time; inf: never", _ttl, "time", ("0s", "2us", "inf")),
+        count_param("capacity", "65536", "loose: most stale contents that are kept", examples=("0", "30")),
         choice("verify", "none", "full: read a block back at each hit", {"none": False, "full": True}),
         count_param("entry", "24", "bytes of an index entry: hash 8, slot 8, link 4, refcount 4", least=1),
     )
@@ -126,6 +126,15 @@ class Dedup(Stage):
             yield "dedup.hit_rate", counts["dedup.hits"] / counts["dedup.arrived"]
         for name in ("dedup.unique", "dedup.index_bytes"):
             yield f"{name}_peak", gauges[name].peak if name in gauges else 0
+
+    def account(self) -> Account:
+        """A hit is stored nowhere; a loose index keeps blocks that no object has."""
+        counts, stale = self._ledger.counts, self._ledger.gauges.get("dedup.stale", Gauge())
+        return Account(counts["dedup.hits"] + counts["dedup.stale_hits"], stale=stale.now)
+
+    def idle(self) -> bool:
+        """A loose index is never idle: it stores nothing in place."""
+        return not self._loose and super().idle()
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """Each writeout that reaches the stage is hashed and looked up; a verified hit is read back and compared."""

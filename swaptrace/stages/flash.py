@@ -22,7 +22,18 @@ import numpy as np
 
 from swaptrace.kernels.flashfeed import ask, per_op
 from swaptrace.kernels.flashlog import FlashLog
-from swaptrace.model.component import PAGE, Layout, Role, Space, Stage, bytes_param, choice, count_param, size_param
+from swaptrace.model.component import (
+    PAGE,
+    Account,
+    Layout,
+    Role,
+    Space,
+    Stage,
+    bytes_param,
+    choice,
+    count_param,
+    size_param,
+)
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
@@ -37,9 +48,9 @@ class Flash(Stage):
     role = Role.PLACEMENT
     summary = "RAM buffer, then whole erase blocks written in sequence"
     params = (
-        bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
-        bytes_param("erase", "4MiB", "erase block of the device: one segment"),
-        count_param("reserve", "2", "free segments at which the cleaner starts"),
+        bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out", ("64KiB", "96KiB", "1MiB")),
+        bytes_param("erase", "4MiB", "erase block of the device: one segment", ("32KiB", "64KiB")),
+        count_param("reserve", "2", "free segments at which the cleaner starts", examples=("0", "5")),
         choice("discard", "on", "report free segments to the device", {"off": False, "on": True}),
         size_param(),
     )
@@ -117,3 +128,8 @@ class Flash(Stage):
         yield "buffer.hits", counts["buffer.hits"]
         yield "buffer.pages_end", self._log.buffered
         yield "buffer.bytes_peak", gauges["buffer.bytes"].peak if "buffer.bytes" in gauges else 0
+
+    def account(self) -> Account:
+        """Pages in the buffer, and those that died there, were not written; the cleaner writes pages again."""
+        counts = self._ledger.counts
+        return Account(counts["write.absorbed_pages"] + self._log.buffered, added=counts["write.gc_pages"])

@@ -26,8 +26,8 @@ class Ftl(Stage):
     role = Role.DEVICE
     summary = "the device's own page-mapped translation, greedy garbage collection"
     params = (
-        bytes_param("erase", "4MiB", "erase block (superblock) of the device"),
-        share_param("op", "7%", "over-provisioning: spare capacity as a share of the device"),
+        bytes_param("erase", "4MiB", "erase block (superblock) of the device", ("32KiB", "64KiB")),
+        share_param("op", "7%", "over-provisioning: spare capacity as a share of the device", ("0%", "20%", "100%")),
     )
     assumptions = (
         "The device is empty at the beginning of the trace, and holds nothing but swap.",

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, new_pool
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.zsmalloc import PAGE, occupied
-from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, share_param
+from swaptrace.model.component import Account, Layout, Param, Space, Stage, bytes_param, choice, share_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
@@ -51,7 +51,7 @@ def _pool_param() -> Param:
             raise UsageError("a share of RAM.", "A trace does not say how much RAM there was.", "For example 64MiB.")
         return _UNLIMITED if text == "unlimited" else int(limited.parse(text))
 
-    return Param(limited.name, limited.default, limited.doc, parse, limited.unit)
+    return Param(limited.name, limited.default, limited.doc, parse, limited.unit, ("64KiB", "256KiB", "1MiB"))
 
 
 class Zswap(Stage):
@@ -67,7 +67,7 @@ class Zswap(Stage):
             "incompressible", "reject", "pages that do not compress: to the device, or stored raw",
             {"reject": False, "store": True},
         ),
-        share_param("accept", "90%", "share of pool to which a full pool is written back"),
+        share_param("accept", "90%", "share of pool to which a full pool is written back", ("0%", "50%", "100%")),
     )  # fmt: skip
     requires = (Capability.CLEN,)
     columns = ("csize",)
@@ -116,6 +116,11 @@ class Zswap(Stage):
         self._ledger.hold("zswap.pages", entries)
         self._ledger.hold("zswap.pool_bytes", occupied_now)
         return ops
+
+    def account(self) -> Account:
+        """Pages in the pool, and those that left it without a writeback, went no further."""
+        held = self._ledger.gauges.get("zswap.pages", Gauge())
+        return Account(self._ledger.counts["zswap.absorbed_pages"] + held.now)
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """A page that the pool rejects was compressed before it goes on to the device."""
