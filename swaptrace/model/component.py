@@ -232,6 +232,12 @@ class Layout(Component, Protocol):
         """Return what each CPU may keep when no object lives any more, by gauge: nothing, or so much."""
         return MappingProxyType({})
 
+    def beside(self) -> int:
+        """Return how many swap entries are in use now that the gauge of virtual slots does not count: physical slots
+        beside virtual ones, where a layout has both.
+        """
+        return 0
+
     def enter(self, ops: Ops) -> None:
         """Before pages are placed: give each new object its swap entry (``ops.entry``)."""
 

@@ -57,9 +57,7 @@ def policy_contract(
                 LAWS[law](subject)
             except LawBroken as broken:
                 at = f" (in the replays of the law of {law})" if law != broken.law else ""
-                raise AssertionError(
-                    f"{named} breaks the law of {broken.law}{at}, seed {seed}: {broken.how}"
-                ) from None
+                raise AssertionError(f"{named} breaks the law of {broken.law}{at}, seed {seed}: {broken.how}") from None
             except UsageError:
                 raise
             except Exception as error:

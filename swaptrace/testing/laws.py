@@ -203,9 +203,7 @@ LAWS: dict[str, Callable[[Subject], None]] = {
 }
 
 
-def _same(
-    law: str, one: Report, other: Report, called: tuple[str, str], names: Iterable[str] | None = None
-) -> None:
+def _same(law: str, one: Report, other: Report, called: tuple[str, str], names: Iterable[str] | None = None) -> None:
     """Require equal figures, those of ``names`` only if given, else also the same names and the same basis."""
     for name in {**one.metrics, **other.metrics} if names is None else names:
         values = one.metrics.get(name), other.metrics.get(name)

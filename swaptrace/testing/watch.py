@@ -12,8 +12,9 @@ fetch and a drop are of a block that lives. A drop comes before the store of the
 *Entries*: the entries that live are those that the layout counts; with the objects that stages keep without an entry
 they are the objects that live.
 
-*Slots*: blocks that live are in slots or wait in a buffer, for placements that hand out slots; a virtual layout has
-not more of them than entries, but for blocks that a stage keeps although no object has them.
+*Slots*: blocks that live are in slots or wait in a buffer, for placements that hand out slots (entries beside the
+virtual ones have theirs from the layout); there are not more of them than entries, but for blocks that a stage keeps
+although no object has them, and a virtual layout has not more physical slots than that.
 """
 
 from __future__ import annotations
@@ -167,18 +168,20 @@ class Watched(Run):
 
     def _count_entries(self, entryless: int) -> None:
         entries = len(self.stream.entries)
-        if VIRTUAL in self.ledger.gauges and self.now(VIRTUAL) != entries:
-            raise LawBroken("entries", f"{VIRTUAL} is {self.now(VIRTUAL)}, and {entries} entries live")
+        counted = self.now(VIRTUAL) + self.layout.beside()
+        if VIRTUAL in self.ledger.gauges and counted != entries:
+            raise LawBroken("entries", f"{VIRTUAL} and what is beside it are {counted}, and {entries} entries live")
         if entries + entryless != self.objects:
             raise LawBroken("entries", f"{self.objects} objects live: {entries} entries, {entryless} without one")
 
     def _count_slots(self, stale: int) -> None:
-        placement, blocks = self.stream.seen and self.stream.seen.placement, len(self.stream.blocks)
+        blocks = len(self.stream.blocks)
+        placement = None if self.stream.seen is None else self.stream.seen.placement
         if placement is not None:
             self.placed += int(placement.slots.sum(dtype=np.int64))
             if placement.buffered is not None:
                 self.placed += int(placement.buffered.sum(dtype=np.int64))
-            if self.placed != blocks:
+            if not blocks - self.layout.beside() <= self.placed <= blocks:
                 raise LawBroken("slots", f"{self.placed} blocks in slots or a buffer, and {blocks} live")
         most = len(self.stream.entries) + stale
         if blocks > most:

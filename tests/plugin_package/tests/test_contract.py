@@ -3,18 +3,24 @@
 from collections import Counter
 
 import pytest
+
 from swaptrace.model.ops import Op
 from swaptrace.testing import MemoryTrace, ops_of, policy_contract
 
 
 def walks(trace: MemoryTrace) -> dict[str, float]:
     """Count what the rule says, one op at a time: a folio walks once, at its first page."""
-    ops, count = ops_of(trace), Counter()
+    ops = ops_of(trace)
+    count: Counter[int] = Counter()
     for op, place in zip(ops.op.tolist(), ops.sub.tolist(), strict=True):
         if place == 0:
             count[op] += 2 if op in (Op.OUT, Op.IN) else 1
     name = "indirection.lookups"
-    parts = {"swap_out": count[Op.OUT], "swap_in": count[Op.IN] + count[Op.HIT], "free": count[Op.FREE]}
+    parts: dict[str, float] = {
+        "swap_out": count[Op.OUT],
+        "swap_in": count[Op.IN] + count[Op.HIT],
+        "free": count[Op.FREE],
+    }
     parts |= {"writeback": 0, "gc": 0}
     return {f"{name}.{part}": value for part, value in parts.items()} | {name: sum(parts.values())}
 

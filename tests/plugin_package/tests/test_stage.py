@@ -1,6 +1,7 @@
 """look-on keeps the laws, and among them: it changes no figure."""
 
 import pytest
+
 from swaptrace.testing import policy_contract
 
 
