@@ -39,6 +39,7 @@ class ListPhysical:
         self._held = [False] * clusters
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
+        self._seen: set[int] = set()  # CPUs that have or had a cluster: few of those that there may be
 
     def run(self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8) -> int:
         """Run the ops and fill the last two arrays; return how many were done before an impossible one."""
@@ -178,8 +179,10 @@ class ListPhysical:
                 last = first + self._capacity[c] - 1
                 self._free_of[c] = list(range(-last, -first + 1))
         else:
-            return min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
+            held = (self._current[each] for each in self._seen)
+            return min((c for c in held if c >= 0 and self._free_of[c]), default=-1)
         self._free_of[c].sort()
+        self._seen.add(cpu)
         self._current[cpu] = c
         self._held[c] = True
         return c
