@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 import pytest
@@ -12,4 +13,5 @@ __all__ = ["COMPILED", "ENGINES", "INSTALLED"]
 
 COMPILED = pytest.mark.skipif(find_spec("numba") is None, reason="numba (extra [fast]) is not installed")
 ENGINES = [pytest.param("numba", marks=COMPILED), "numpy"]
-INSTALLED: tuple[Engine, ...] = ("numpy",) if find_spec("numba") is None else ("numba", "numpy")
+_PLAIN = find_spec("numba") is None or os.environ.get("SWAPTRACE_ENGINE") == "numpy"  # as in make test-plain
+INSTALLED: tuple[Engine, ...] = ("numpy",) if _PLAIN else ("numba", "numpy")

@@ -63,7 +63,7 @@ SPECS = [
     "vswap-v6+dedup+flash:buffer=64KiB,erase=64KiB",
     "swap-table+flash:buffer=64KiB,erase=64KiB",
 ]
-EVENTS = 2200
+GROWING, CHURNING = (2200, 1500), (1400, 300)  # events, and objects that live at most
 
 
 def assert_twin(
@@ -90,17 +90,18 @@ def assert_twin(
 @settings(max_examples=4, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    live=st.sampled_from([1500, 300]),
-    cuts=st.lists(st.integers(1, EVENTS), max_size=6),
+    size=st.sampled_from([GROWING, CHURNING]),
+    cuts=st.lists(st.integers(1, GROWING[0]), max_size=6),
     early=st.booleans(),
-    row=st.integers(0, EVENTS - 1),
+    row=st.integers(0, CHURNING[0] - 1),
     between=st.integers(0, 9),
     memcg=st.none() | st.integers(0, 4),
 )
 def test_policy_equals_its_twin(
-    spec: str, seed: int, live: int, cuts: list[int], early: bool, row: int, between: int, memcg: int | None
+    spec: str, seed: int, size: tuple[int, int], cuts: list[int], early: bool, row: int, between: int, memcg: int | None
 ) -> None:
-    trace = random_trace(seed, EVENTS, live=live)
+    events, live = size
+    trace = random_trace(seed, events, live=live)
     at = min(10 * row + between, int(trace.columns["ts"][-1]))
     assert_twin(trace, spec, [*cuts, row], "earliest" if early else "latest", at, memcg)
 
