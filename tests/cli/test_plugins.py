@@ -115,6 +115,18 @@ def test_a_class_in_a_file_is_a_layout(tmp_path: Path) -> None:
     assert "One flat array for all swap entries" in explained.stdout
 
 
+def test_a_class_in_a_file_is_held_to_the_contract(tmp_path: Path) -> None:
+    """As the tutorial says, without any test framework."""
+    (tmp_path / "flat_map.py").write_text(MODULE.read_text())
+    script = (
+        "import sys; from swaptrace.testing import policy_contract; "
+        "policy_contract('./flat_map.py:FlatMap', seeds=[0]); "
+        "sys.exit(bool({'pytest', 'hypothesis'} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_class_in_a_file_is_a_stage(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text((MODULE.parent / "look_on.py").read_text())
     mine, plain = metrics("-p", f"vswap-v6+{tmp_path}/mine.py:Nothing"), metrics("-p", "vswap-v6")
