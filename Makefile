@@ -6,7 +6,7 @@ PIP := -q --disable-pip-version-check
 # xdist workers: one per core; the live tests (they own the swap areas of the machine) run alone afterwards
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help demo test check test-oldest test-plain live bench fuzz golden traces docs bpf clean
+.PHONY: help demo test check test-oldest test-plain live bench fuzz compositions golden traces docs bpf clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ bench: $(BIN)/.dev  ## speed and memory on 10 M and 40 M events, as ratios of on
 
 fuzz: $(BIN)/.dev  ## import 20,000 damaged recordings of each format: make fuzz FUZZ='csv --variants 100000'
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+compositions: $(BIN)/.dev  ## 3,000 random compositions against their twins and the contract: make compositions EXAMPLES=20000
+	SWAPTRACE_EXAMPLES=$(or $(EXAMPLES),3000) $(PYTEST) tests/conformance/test_compositions.py
 
 golden: $(BIN)/.dev  ## accept the current figures as the golden reports of the sample traces
 	$(BIN)/python -m tests.golden

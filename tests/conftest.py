@@ -10,6 +10,8 @@ import signal
 
 from hypothesis import settings
 
+collect_ignore = ["plugin_package"]  # its tests are run by tests/cli/test_plugins.py, where the package is installed
+
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -46,6 +46,7 @@ class ListPhysical:
         self._held = [False] * clusters
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
+        self._seen: set[int] = set()  # CPUs that have or had a cluster: few of those that there may be
 
     def run(
         self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None
@@ -126,13 +127,15 @@ class ListPhysical:
         c = self._next()
         stolen = c < 0
         if stolen:
-            c = min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
+            held = (self._current[each] for each in self._seen)
+            c = min((c for c in held if c >= 0 and self._free_of[c]), default=-1)
             if c < 0:
                 return None
         free = self._free_of[c]
         free.sort()
         stop = 1 if stolen else min(n, len(free))  # who has stolen looks again for the next one
         if not stolen:
+            self._seen.add(cpu)
             self._current[cpu] = c
             self._held[c] = True
             self._cursor[cpu] = free[stop - 1] + 1

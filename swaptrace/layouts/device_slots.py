@@ -3,8 +3,9 @@
 Rule. A new object takes a physical slot (rule of :mod:`swaptrace.kernels.clusters`) before its content is known: zero
 pages hold slots, too. It keeps the slot until its end. A slot is idle while the latest content of its page is not
 there: zero, same-filled or shared; waiting in a buffer; in a compressed pool, or loaded from there, in the swap cache.
-Writeback from the pool ends that. The table that says which slots are in use is the one that the allocator scans
-(:mod:`swaptrace.layouts.scans`).
+Writeback from the pool ends that. Under a dedup stage each block in the buffer makes a slot idle, even if the object
+that wrote it has gone: an upper bound there. The table that says which slots are in use is the one that the allocator
+scans (:mod:`swaptrace.layouts.scans`).
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ CAKEwX=NtcGBnDpSuePqfK9G4jACC5gU95-69A4z5JzKkYRq1YA@mail.gmail.com (no third lev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from swaptrace.layouts.vswap_table import VswapTable
 from swaptrace.layouts.vswap_v6 import VswapV6
 from swaptrace.model.component import Layout, Space, choice
@@ -78,6 +80,10 @@ class Stacked(Layout):
         self._ledger = ledger
         ledger.fix(METADATA, _MAP_BYTES * space.slots)
         self._upper.start(space, ledger)
+
+    def cached(self) -> Mapping[str, int]:
+        """What the upper layout's CPUs may keep."""
+        return self._upper.cached()
 
     def enter(self, ops: Ops) -> None:
         """Give new objects the upper layout's entry."""

@@ -38,7 +38,7 @@ from swaptrace.layouts.vswap_table import VswapTable, mapped_of
 from swaptrace.layouts.zswap_tree import REAL_BYTES, hold_tree
 from swaptrace.model.component import Param
 from swaptrace.model.errors import UsageError
-from swaptrace.model.ledger import ENTRIES
+from swaptrace.model.ledger import ENTRIES, VIRTUAL
 from swaptrace.model.ops import Ops
 from swaptrace.model.units import parse_share
 
@@ -120,6 +120,11 @@ class VswapModule(VswapTable):
             self._ledger.hold(ENTRIES, ops.lives)
             self._idle.hold(ops, self._ledger)
             hold_tree(ops, self._ledger, REAL_BYTES, ops.mapped)
+
+    def beside(self) -> int:
+        """Entries that are slots of the device."""
+        gauges = self._ledger.gauges
+        return gauges[ENTRIES].now - gauges[VIRTUAL].now if ENTRIES in gauges else 0
 
     def _prices(self, classes: Classes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         walks, lines = super()._prices(classes)

@@ -31,6 +31,7 @@ Sources: 20260528212955.1912856-1-nphamcs@gmail.com (RFC v1), 20260612193738.218
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -139,6 +140,10 @@ class VswapTable(Layout):
         """Begin a replay."""
         self._ledger = ledger
         ledger.fix(METADATA, -(-space.slots // 512) * self._redirect.phase.header)
+
+    def cached(self) -> Mapping[str, int]:
+        """A CPU's cluster stays allocated when it is empty."""
+        return {METADATA: self._redirect.cluster}
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their virtual entry."""

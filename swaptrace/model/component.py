@@ -18,6 +18,7 @@ from swaptrace.model.units import parse_bytes, parse_share
 __all__ = [
     "PREFER",
     "PRIORITIES",
+    "Account",
     "Area",
     "Component",
     "Layout",
@@ -78,13 +79,17 @@ class Space:
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a layout or stage: how it is written, what it means, its default as text."""
+    """One parameter of a layout or stage: how it is written, what it means, its default as text.
+
+    ``examples`` are other values for tests with random compositions: values that act on a trace of a thousand pages.
+    """
 
     name: str
     default: str
     doc: str
     parse: Callable[[str], Any]
     unit: str = ""
+    examples: tuple[str, ...] = ()
 
     def value(self, text: str, owner: str) -> Any:
         """Return the value that ``text`` names; a wrong one says which parameter of which ``owner``."""
@@ -94,7 +99,7 @@ class Param:
             raise UsageError(f"{owner}:{self.name}={text}: {error.what}", error.why, error.next_step) from error
 
 
-def bytes_param(name: str, default: str, doc: str) -> Param:
+def bytes_param(name: str, default: str, doc: str, examples: tuple[str, ...] = ()) -> Param:
     """Return a parameter in bytes, a whole number of 4 KiB pages."""
 
     def parse(text: str) -> int:
@@ -105,10 +110,10 @@ def bytes_param(name: str, default: str, doc: str) -> Param:
             raise UsageError("more than 8TiB.", "Addresses on a replayed device have 31 bits, in pages.")
         return size
 
-    return Param(name, default, doc, parse, "bytes")
+    return Param(name, default, doc, parse, "bytes", examples)
 
 
-def share_param(name: str, default: str, doc: str) -> Param:
+def share_param(name: str, default: str, doc: str, examples: tuple[str, ...] = ()) -> Param:
     """Return a parameter that is a share, as 7% or 0.07."""
 
     def parse(text: str) -> float:
@@ -117,10 +122,10 @@ def share_param(name: str, default: str, doc: str) -> Param:
             raise UsageError("more than 1000%.")
         return share
 
-    return Param(name, default, doc, parse, "share")
+    return Param(name, default, doc, parse, "share", examples)
 
 
-def count_param(name: str, default: str, doc: str, least: int = 0) -> Param:
+def count_param(name: str, default: str, doc: str, least: int = 0, examples: tuple[str, ...] = ()) -> Param:
     """Return a parameter that is a whole number."""
 
     def parse(text: str) -> int:
@@ -128,7 +133,7 @@ def count_param(name: str, default: str, doc: str, least: int = 0) -> Param:
             raise UsageError(f"not a whole number from {least} to {_MOST_COUNT}.")
         return int(text)
 
-    return Param(name, default, doc, parse, "1")
+    return Param(name, default, doc, parse, "1", examples)
 
 
 def size_param() -> Param:
@@ -139,7 +144,8 @@ def size_param() -> Param:
             raise UsageError(f"neither 0 nor a whole number of slots from {_LEAST_SLOTS} to {_MOST_COUNT}.")
         return int(text)
 
-    return Param("size", "0", "slots of the device; 0: as many as the recording had", parse, "slots")
+    doc = "slots of the device; 0: as many as the recording had"
+    return Param("size", "0", doc, parse, "slots", ("4096", "6000"))
 
 
 def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Param:
@@ -150,7 +156,7 @@ def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Par
             raise UsageError(f"unknown value {text!r}.", closest(text, options))
         return options[text]
 
-    return Param(name, default, doc, parse, "|".join(options))
+    return Param(name, default, doc, parse, "|".join(options), tuple(options))
 
 
 PREFER = choice(
@@ -183,6 +189,22 @@ class Component(Protocol):
     def asks(cls, texts: Mapping[str, str]) -> tuple[tuple[Capability, ...], tuple[str, ...]]:
         """Return what a trace must show and the columns that its ops must carry, with these texts of the parameters."""
         return cls.requires, cls.columns
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a stage says became of pages, for the laws of conservation (:mod:`swaptrace.testing`); all are in pages.
+
+    ``kept`` were written out and go no further down: elided, merged, shared or absorbed for good, or held at the
+    moment. ``added`` the stage wrote to the device besides: copies of a cleaner, moves, padding. ``entryless`` are
+    live objects that have no swap entry of their own at the moment: mapped zero pages, merged ones. ``stale`` are
+    blocks that the stage keeps below at the moment although no object has them.
+    """
+
+    kept: int = 0
+    added: int = 0
+    entryless: int = 0
+    stale: int = 0
 
 
 class Role(IntEnum):
@@ -224,6 +246,17 @@ class Stage(Component, Protocol):
         """Yield the figures that only this stage has: names of the metric table and their values."""
         yield from ()
 
+    def account(self) -> Account:
+        """Return what became of the pages of all batches so far. Stages that pass every page on have nothing to say:
+
+        writeouts = sum of ``kept`` over the path + pages written to the device - sum of ``added``.
+        """
+        return Account()
+
+    def idle(self) -> bool:
+        """Return whether it has had nothing to do so far: then it may change no figure but its own."""
+        return self.account() == Account()
+
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """Return the cost parameters that each page of this op and backing pays here, besides what its backing
         costs by itself (:mod:`swaptrace.model.work`): checks and hashes on its way down.
@@ -247,6 +280,16 @@ class Layout(Component, Protocol):
 
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
+
+    def cached(self) -> Mapping[str, int]:
+        """Return what each CPU may keep when no object lives any more, by gauge: nothing, or so much."""
+        return MappingProxyType({})
+
+    def beside(self) -> int:
+        """Return how many swap entries are in use now that the gauge of virtual slots does not count: physical slots
+        beside virtual ones, where a layout has both.
+        """
+        return 0
 
     def enter(self, ops: Ops) -> None:
         """Before pages are placed: give each new object its swap entry (``ops.entry``)."""

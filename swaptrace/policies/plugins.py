@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+from swaptrace import __version__
 from swaptrace.model.component import Component, Layout, Param, Role, Stage
 from swaptrace.model.errors import UsageError
+from swaptrace.policies.versions import unmet
 
 __all__ = ["FILE", "Broken", "Found", "from_file", "installed", "origin_of", "spelled"]
 
@@ -90,9 +93,11 @@ def _use(entry: EntryPoint, what: str, origin: str, taken: set[str], into: dict[
     """Load one plugin into ``into``; return why that is impossible, or nothing."""
     if entry.name in taken:
         return "its name is taken"
+    if asked := unmet(entry.dist.requires or () if entry.dist else ()):
+        return f"it needs {asked}, this is {__version__}"
     try:
         kind = entry.load()
-    except Exception as error:  # whatever somebody else's module does at import
+    except (Exception, SystemExit) as error:  # whatever somebody else's module does at import
         return f"{type(error).__name__}: {error}"
     if why := _unfit(kind, what):
         return why
@@ -132,7 +137,7 @@ def _module(file: Path, digest: str) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(f"{file} cannot be imported.", f"{type(error).__name__}: {error}", _TUTORIAL) from error
     return module
@@ -155,4 +160,9 @@ def _unfit(kind: object, what: str) -> str:
     for method in ("start", "enter", "feed") if what == "layout" else ("start", "feed"):
         if getattr(kind, method) is getattr(base, method):
             return f"it has no method {method}()"
+    names = [param.name for param in getattr(kind, "params", None) or ()]
+    try:
+        inspect.signature(kind).bind(**dict.fromkeys(names))
+    except TypeError as error:
+        return f"its constructor does not take its params ({', '.join(names) or 'none'}): {error}"
     return ""

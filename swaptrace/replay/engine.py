@@ -109,6 +109,7 @@ def replay(
     batch_rows: int = REPLAY_ROWS,
     jobs: int = 0,
     progress: Progress | None = None,
+    runner: Callable[[Policy], Run] = Run,
 ) -> list[Report]:
     """Replay ``trace`` onto each of ``policies`` and return their reports, in that order.
 
@@ -116,7 +117,7 @@ def replay(
     (replay/moment.py) adds the figures of a swapoff at that time, of one cgroup alone if ``memcg`` is its id;
     ``progress`` is called with (events done, events in all). ``jobs`` policies at most are replayed at the same time
     (0: as many as there are CPUs); the reports do not depend on it. ``cost`` prices the modelled figures (without it:
-    neutral).
+    neutral). ``runner`` makes what runs a policy: tests put one there that watches.
 
     Errors: :class:`CapabilityError` if the trace lacks what a policy needs; :class:`SpaceError` if a replayed device
     is too small; :class:`InputError` if the trace is corrupt.
@@ -127,8 +128,9 @@ def replay(
         _check(trace, policy)
     space = space_of(trace)
     moment = None if at is None and memcg is None else moment_of(trace, END if at is None else at, memcg)
-    runs = [Run(policy, census=None if moment is None else Census(moment)) for policy in policies]
+    runs = [runner(policy) for policy in policies]
     for run in runs:
+        run.census = None if moment is None else Census(moment)
         run.start(space)
     also = () if memcg is None else ("memcg",)
     lanes = _lanes(trace, runs, free_inference, batch_rows, also)

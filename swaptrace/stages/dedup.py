@@ -57,9 +57,9 @@ from swaptrace.kernels.order import indices
 from swaptrace.kernels.shared_pool import SharedFed
 from swaptrace.kernels.stale import StaleContents, StaleTaken
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
-from swaptrace.model.component import PAGE, Layout, Param, Space, Stage, choice, count_param
+from swaptrace.model.component import PAGE, Account, Layout, Param, Space, Stage, choice, count_param
 from swaptrace.model.errors import UsageError
-from swaptrace.model.ledger import Ledger
+from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
 from swaptrace.model.units import parse_time_ns
@@ -96,8 +96,15 @@ class Dedup(Stage):
             "strict: the index forgets a content with its last object; loose: only when it is cleaned",
             {"strict": False, "loose": True},
         ),
-        Param("ttl", "60s", "loose: a stale content is cleaned after this time; inf: never", _ttl, "time"),
-        count_param("capacity", "65536", "loose: most stale contents that are kept"),
+        Param(
+            "ttl",
+            "60s",
+            "loose: a stale content is cleaned after this time; inf: never",
+            _ttl,
+            "time",
+            ("0s", "2us", "inf"),
+        ),
+        count_param("capacity", "65536", "loose: most stale contents that are kept", examples=("0", "30")),
         choice(
             "verify",
             "none",
@@ -203,6 +210,19 @@ class Dedup(Stage):
             yield f"{name}_peak", gauges[name].peak if name in gauges else 0
         if self._owners is not None:
             yield from self._owners.figures()
+
+    def account(self) -> Account:
+        """A hit is stored nowhere; a loose index keeps blocks that no object has.
+
+        A page of the pool that several own is written back to the slot of each, below swap entries that are slots.
+        """
+        counts, stale = self._ledger.counts, self._ledger.gauges.get("dedup.stale", Gauge())
+        kept, copied = counts["dedup.hits"] + counts["dedup.stale_hits"], counts["dedup.copied_pages"]
+        return Account(kept, added=copied, stale=stale.now)
+
+    def idle(self) -> bool:
+        """A loose index is never idle: it stores nothing in place."""
+        return not self._loose and super().idle()
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """Each writeout that reaches the stage is hashed and looked up; a verified hit is read back and compared."""

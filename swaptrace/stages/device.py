@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from swaptrace.model.component import Layout, Role, Space, Stage
+from swaptrace.model.component import Account, Layout, Role, Space, Stage
 from swaptrace.model.events import Backend
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
@@ -37,6 +37,7 @@ class Device(Stage):
         for swap_type, base in space.bases:
             self._bases[swap_type] = base
         self.pages = space.slots
+        self._elsewhere = 0  # writeouts less the pages written
 
     def feed(self, ops: Ops) -> Ops:
         """Send the recorded traffic to the device."""
@@ -46,7 +47,12 @@ class Device(Stage):
         reads = np.flatnonzero(ops.fetch & on_device)
         none = np.empty(0, np.int64)
         ops.writes = DeviceWrites(stores, slot[stores], ops.block[stores], np.zeros(len(stores), np.bool_), none, none)
+        self._elsewhere += int(np.count_nonzero(ops.store)) - len(stores)
         self._ledger.written.extend(slot[stores])
         self._ledger.read.extend(slot[reads])
         ops.backing = _BACKING[backend]
         return ops
+
+    def account(self) -> Account:
+        """Writeouts that the recorded kernel did not send to the device, or not yet."""
+        return Account(self._elsewhere)

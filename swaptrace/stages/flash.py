@@ -44,7 +44,7 @@ from swaptrace.kernels.flashops import Geometry
 from swaptrace.kernels.packlog import PackedLog, PackedResult
 from swaptrace.kernels.pressure import Pressure
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
-from swaptrace.model.component import PAGE, Layout, Role, Space, Stage
+from swaptrace.model.component import PAGE, Account, Layout, Role, Space, Stage
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.meta import Capability
@@ -250,3 +250,14 @@ class Flash(Stage):
         yield "buffer.hits", counts["buffer.hits"]
         yield "buffer.pages_end", self._log.buffered
         yield "buffer.bytes_peak", gauges["buffer.bytes"].peak if "buffer.bytes" in gauges else 0
+
+    def account(self) -> Account:
+        """Pages in the buffer, and those that died there, were not written; the cleaner writes pages again.
+
+        Packed pages share blocks: none of these is one page.
+        """
+        counts = self._ledger.counts
+        kept = counts["write.absorbed_pages"] + self._log.buffered
+        if self._compress:
+            return Account(kept + counts["write.packed_pages"], added=self._ledger.written.pages)
+        return Account(kept, added=(counts["write.host_gc_bytes"] + counts["write.host_padding_bytes"]) // PAGE)

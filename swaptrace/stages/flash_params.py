@@ -29,9 +29,9 @@ def _pressure(text: str) -> tuple[int, int] | None:
 
 
 PARAMS = (
-    bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out"),
-    bytes_param("erase", "4MiB", "erase block of the device: one segment"),
-    count_param("reserve", "2", "free segments at which the cleaner starts"),
+    bytes_param("buffer", "4MiB", "RAM buffer; full, it is written out", ("64KiB", "96KiB", "1MiB")),
+    bytes_param("erase", "4MiB", "erase block of the device: one segment", ("32KiB", "64KiB")),
+    count_param("reserve", "2", "free segments at which the cleaner starts", examples=("0", "5")),
     choice("gc", "greedy", "segment that the cleaner takes: fewest live pages, oldest, or LFS cost-benefit", _GC),
     choice(
         "buffered",
@@ -39,9 +39,16 @@ PARAMS = (
         "a page that dies in the buffer gives its place back at once, or when passed",
         {"compacting": False, "tombstone": True},
     ),
-    share_param("low", "100%", "a full buffer is written until at most this share of it is taken"),
-    Param("timer", "off", "a page that waits so long is written out", _time, "time"),
-    Param("pressure", "off", "stores within a time that show memory pressure: 25600/1s", _pressure, "pages/time"),
+    share_param("low", "100%", "a full buffer is written until at most this share of it is taken", ("0%", "50%")),
+    Param("timer", "off", "a page that waits so long is written out", _time, "time", ("500ns", "3us")),
+    Param(
+        "pressure",
+        "off",
+        "stores within a time that show memory pressure: 25600/1s",
+        _pressure,
+        "pages/time",
+        ("8/120ns", "2/1us"),
+    ),
     choice(
         "compress",
         "off",

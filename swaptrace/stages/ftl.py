@@ -35,15 +35,15 @@ class Ftl(Stage):
     role = Role.DEVICE
     summary = "the device's own page-mapped translation and garbage collection"
     params = (
-        bytes_param("erase", "4MiB", "erase block (superblock) of the device"),
-        share_param("op", "7%", "over-provisioning: spare capacity as a share of the device"),
+        bytes_param("erase", "4MiB", "erase block (superblock) of the device", ("32KiB", "64KiB")),
+        share_param("op", "7%", "over-provisioning: spare capacity as a share of the device", ("0%", "20%", "100%")),
         choice(
             "gc",
             "greedy",
             "block that is collected: the one with the fewest valid pages, or the one closed first",
             {"greedy": False, "fifo": True},
         ),
-        bytes_param("prog", "4KiB", "program page: a request that does not fill its last one is padded"),
+        bytes_param("prog", "4KiB", "program page: a request that does not fill its last one is padded", ("16KiB",)),
         choice(
             "streams",
             "1",

@@ -36,7 +36,7 @@ from swaptrace.kernels.folios import Folios
 from swaptrace.kernels.merging import NO_GIVE, Merged, Merging
 from swaptrace.kernels.reshape import reshaped
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import PAGE, Layout, Param, Space, Stage, count_param
+from swaptrace.model.component import PAGE, Account, Layout, Param, Space, Stage, count_param
 from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Op, Ops
@@ -57,9 +57,16 @@ class Ksm(Stage):
     name = "ksm"
     summary = "equal pages share one swap entry if the scanner had time to merge them"
     params = (
-        Param("lag", "200s", "time from a copy's writeout until later ones merge with it; inf: never", _lag, "time"),
-        count_param("item", "64", "bytes of a ksm_rmap_item, one for each candidate"),
-        count_param("node", "64", "bytes of a ksm_stable_node, one for each merged content"),
+        Param(
+            "lag",
+            "200s",
+            "time from a copy's writeout until later ones merge with it; inf: never",
+            _lag,
+            "time",
+            ("0s", "500ns", "3us", "inf"),
+        ),
+        count_param("item", "64", "bytes of a ksm_rmap_item, one for each candidate", examples=("0", "48")),
+        count_param("node", "64", "bytes of a ksm_stable_node, one for each merged content", examples=("0", "48")),
     )
     requires = (Capability.HASH,)
     columns = ("hash",)
@@ -108,6 +115,11 @@ class Ksm(Stage):
         yield "ksm.metadata_bytes_peak", gauges.get("ksm.metadata_bytes", Gauge()).peak
         span = self._ledger.span
         yield "ksm.profit_bytes_avg", PAGE * merged.average(span) - self._item * candidates.average(span)
+
+    def account(self) -> Account:
+        """A merged page is written by the owner that was there first, and shares its entry."""
+        merged = self._ledger.gauges.get("ksm.merged", Gauge())
+        return Account(self._ledger.counts["ksm.merged_pages"], entryless=merged.now)
 
     def _below(self, ops: Ops, result: Merged) -> Ops:
         """Return the stream of the entries: an object that leaves one entry for another is two ops."""

@@ -31,7 +31,7 @@ from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.kernels.tables import grown
 from swaptrace.kernels.tiering import Act, Acts, Tiering
-from swaptrace.model.component import PAGE, PREFER, Layout, Param, Role, Space, Stage
+from swaptrace.model.component import PAGE, PREFER, Account, Layout, Param, Role, Space, Stage
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import Backing, DeviceWrites, Ops, Placement, Scan
@@ -81,9 +81,23 @@ class Tiers(Stage):
     over_ftl = False
     under_mixed = True
     params = (
-        Param("sizes", "25%/75%", "size of each tier from the top, in bytes or shares of the device", _sizes, "sizes"),
-        Param("memcg", "all", "tiers that cgroups may use, by id: 7@2/9@12 (others: all)", _masks, "ids@tiers"),
-        Param("demote", "off", "a page untouched for so long moves a tier down", _age, "time"),
+        Param(
+            "sizes",
+            "25%/75%",
+            "size of each tier from the top, in bytes or shares of the device",
+            _sizes,
+            "sizes",
+            ("10%/90%", "20%/25%/75%"),
+        ),
+        Param(
+            "memcg",
+            "all",
+            "tiers that cgroups may use, by id: 7@2/9@12 (others: all)",
+            _masks,
+            "ids@tiers",
+            ("1@2/2@12", "1@12/2@2/3@21"),
+        ),
+        Param("demote", "off", "a page untouched for so long moves a tier down", _age, "time", ("1us", "5us")),
         PREFER,
     )
     columns = ("memcg",)
@@ -226,6 +240,10 @@ class Tiers(Stage):
             yield f"tiers.{number}.pages_peak", gauge.peak if gauge else 0
             yield f"tiers.{number}.written_bytes", PAGE * counts[f"tiers.{number}.written"]
             yield f"tiers.{number}.read_bytes", PAGE * counts[f"tiers.{number}.read"]
+
+    def account(self) -> Account:
+        """A page that moves down is written again."""
+        return Account(added=self._ledger.counts["tiers.demoted_pages"])
 
 
 def _per_op(at: NDArray[np.int32], change: NDArray[np.int8], n: int) -> NDArray[np.int32]:

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import Layout, Space, Stage, choice
+from swaptrace.model.component import Account, Layout, Space, Stage, choice
 from swaptrace.model.events import Backend
-from swaptrace.model.ledger import Ledger
+from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
 from swaptrace.stages.mapped_zero import MappedZero
 
@@ -110,6 +110,11 @@ class Zero(Stage):
             yield name, self._ledger.counts[name]
         if self._mapped is not None:
             yield from self._mapped.figures()
+
+    def account(self) -> Account:
+        """Elided pages go no further; those that are mapped have no entry."""
+        counts, mapped = self._ledger.counts, self._ledger.gauges.get("zero.mapped", Gauge())
+        return Account(counts["dedup.zero_pages"] + counts["dedup.same_filled_pages"], entryless=mapped.now)
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """Each page that is swapped out is checked."""

@@ -33,7 +33,7 @@ from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.holdings import Holdings
 from swaptrace.kernels.places import exchanges, new_places, turns
 from swaptrace.kernels.zsmalloc import PAGE, occupied
-from swaptrace.model.component import PREFER, Layout, Role, Space, Stage, choice, size_param
+from swaptrace.model.component import PREFER, Account, Layout, Role, Space, Stage, choice, size_param
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops, Placement
@@ -102,6 +102,10 @@ class Zram(Stage):
             self._place(ops, ends)
         ops.backing |= arrives * np.uint8(Backing.RAM)
         return ops
+
+    def account(self) -> Account:
+        """What arrives is kept in memory."""
+        return Account(self._ledger.counts["zram.stores"])
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what the device took, gave back and held."""

@@ -42,7 +42,17 @@ from numpy.typing import NDArray
 from swaptrace.kernels.pool import IN_RAM, NEVER, ON_DEVICE, POOLED, Limits, new_pool
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.zsmalloc import PAGE, occupied
-from swaptrace.model.component import Layout, Param, Space, Stage, bytes_param, choice, count_param, share_param
+from swaptrace.model.component import (
+    Account,
+    Layout,
+    Param,
+    Space,
+    Stage,
+    bytes_param,
+    choice,
+    count_param,
+    share_param,
+)  # fmt: skip
 from swaptrace.model.contents import COMPRESSORS
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
@@ -96,9 +106,9 @@ class Zswap(Stage):
             "incompressible", "reject", "pages that do not compress: to the device, or stored raw",
             {"reject": False, "store": True},
         ),
-        share_param("accept", "90%", "share of pool to which a full pool is written back"),
-        Param("shrinker", "off", "a page untouched in the pool for so long is written back", _age, "time"),
-        count_param("batch", "1", "least number of pages that are written back at once", least=1),
+        share_param("accept", "90%", "share of pool to which a full pool is written back", ("0%", "50%", "100%")),
+        Param("shrinker", "off", "a page untouched in the pool for so long is written back", _age, "time", ("1us",)),
+        count_param("batch", "1", "least number of pages that are written back at once", 1, ("8",)),
         choice(
             "sizes",
             "recorded",
@@ -203,6 +213,11 @@ class Zswap(Stage):
         self._ledger.hold("zswap.pages", entries)
         self._ledger.hold("zswap.pool_bytes", occupied_now)
         return ops
+
+    def account(self) -> Account:
+        """Pages in the pool, and those that left it without a writeback, went no further."""
+        held = self._ledger.gauges.get("zswap.pages", Gauge())
+        return Account(self._ledger.counts["zswap.absorbed_pages"] + held.now)
 
     def work(self, op: Op, backing: Backing) -> tuple[str, ...]:
         """A page that the pool rejects was compressed before it goes on to the device."""

@@ -18,10 +18,20 @@ ROOT = Path(__file__).parents[2]
 TRACE = ROOT / "traces" / "redis_zram.parquet"
 PACKAGE = ROOT / "tests" / "plugin_package"
 MODULE = PACKAGE / "src" / "swaptrace_example" / "flat_map.py"
-BROKEN = (
-    "swaptrace: warning: plugin 'broken-layout' of swaptrace-example 1.2 cannot be used: "
-    "ModuleNotFoundError: No module named 'swaptrace_example.missing'"
-)
+CONTRACT = PACKAGE / "tests" / "test_contract.py"
+BROKEN = {
+    "'a-number' of swaptrace-example 1.2": "it is not a class",
+    "'broken-layout' of swaptrace-example 1.2": ("ModuleNotFoundError: No module named 'swaptrace_example.missing'"),
+    "'forgets' of swaptrace-example 1.2": (
+        "its constructor does not take its params (word): got an unexpected keyword argument 'word'"
+    ),
+    "'no-such-class' of swaptrace-example 1.2": (
+        "AttributeError: module 'swaptrace_example.flat_map' has no attribute 'NoSuchClass'"
+    ),
+    "'of-tomorrow' of swaptrace-tomorrow 3": "it needs linux-swaptrace>=99, this is 0.1.0",
+    "'vswap-v6' of swaptrace-example 1.2": "its name is taken",
+    "'a-layout' of swaptrace-example 1.2": "it has no role (Role)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +42,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     subprocess.run([*command, "--target", str(target), str(source)], check=True, env=env)
+    tomorrow = target / "swaptrace_tomorrow-3.dist-info"  # copied here by no installer that knows versions
+    tomorrow.mkdir()
+    (tomorrow / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: swaptrace-tomorrow\nVersion: 3\nRequires-Dist: linux-swaptrace>=99\n"
+    )
+    (tomorrow / "entry_points.txt").write_text("[swaptrace.layouts]\nof-tomorrow = none:None\n")
     return target
 
 
@@ -43,10 +59,20 @@ def metrics(*args: str) -> dict[str, float]:
 
 def test_the_tutorial_is_the_package() -> None:
     page = (ROOT / "docs" / "your-layout.md").read_text()
-    code = re.search(r"```python\n(.*?)```", page, re.S)
-    assert code is not None
-    assert code[1] == MODULE.read_text()
-    assert len(code[1].splitlines()) <= 60
+    layout, contract = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert layout == MODULE.read_text()
+    assert len(layout.splitlines()) <= 60
+    assert contract == CONTRACT.read_text()
+
+
+def test_the_package_passes_its_own_tests(site: Path, tmp_path: Path) -> None:
+    """Its tests call policy_contract, on what is installed."""
+    tests = shutil.copytree(PACKAGE / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(tests)]
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "6 passed" in run.stdout
 
 
 def test_an_installed_layout_and_stage_are_used_by_name(site: Path) -> None:
@@ -63,9 +89,9 @@ def test_the_list_marks_plugins_and_names_the_broken_ones(site: Path) -> None:
     assert run.returncode == 0
     assert "one array with an 8-byte word per swap entry [swaptrace-example 1.2]" in run.stdout
     assert "passes everything on [swaptrace-example 1.2]" in run.stdout
-    assert BROKEN in run.stderr.splitlines()
-    assert any("'vswap-v6'" in line and "its name is taken" in line for line in run.stderr.splitlines())
-    assert len(run.stderr.splitlines()) == 2
+    assert run.stderr.splitlines() == [
+        f"swaptrace: warning: plugin {name} cannot be used: {why}" for name, why in BROKEN.items()
+    ]
 
 
 def test_a_broken_plugin_hurts_only_who_asks_for_it(site: Path) -> None:
@@ -74,15 +100,31 @@ def test_a_broken_plugin_hurts_only_who_asks_for_it(site: Path) -> None:
     bad = swaptrace("replay", TRACE, "-p", "broken-layout", PYTHONPATH=str(site))
     assert bad.returncode == 2
     assert lines(bad)[0] == "swaptrace: swaptrace-example 1.2: plugin 'broken-layout' cannot be used."
+    old = swaptrace("replay", TRACE, "-p", "of-tomorrow", PYTHONPATH=str(site))
+    assert lines(old)[1] == "  it needs linux-swaptrace>=99, this is 0.1.0"
 
 
 def test_a_class_in_a_file_is_a_layout(tmp_path: Path) -> None:
     (tmp_path / "flat_map.py").write_text(MODULE.read_text())
     own = f"{tmp_path}/flat_map.py:FlatMap"
     assert metrics("-p", f"{own}:word=16")["indirection.metadata_bytes.static"] == 16 * 524288
+    near = swaptrace("replay", TRACE, "-q", "-p", "./flat_map.py:FlatMap", cwd=tmp_path)
+    assert near.returncode == 0, near.stderr
     explained = swaptrace("policies", "explain", own)
     assert "origin  flat-map: flat_map.py sha256:" in explained.stdout
     assert "One flat array for all swap entries" in explained.stdout
+
+
+def test_a_class_in_a_file_is_held_to_the_contract(tmp_path: Path) -> None:
+    """As the tutorial says, without any test framework."""
+    (tmp_path / "flat_map.py").write_text(MODULE.read_text())
+    script = (
+        "import sys; from swaptrace.testing import policy_contract; "
+        "policy_contract('./flat_map.py:FlatMap', seeds=[0]); "
+        "sys.exit(bool({'pytest', 'hypothesis'} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_class_in_a_file_is_a_stage(tmp_path: Path) -> None:
@@ -96,6 +138,7 @@ def test_a_class_in_a_file_is_a_stage(tmp_path: Path) -> None:
     [
         ("x = 1\n", "Mine", "has no class 'Mine'"),
         ("raise OSError('no')\n", "Mine", "cannot be imported"),
+        ("raise SystemExit('no')\n", "Mine", "cannot be imported"),
         ("class Mine: ...\n", "Mine", "it has no name (str)"),
         ("Mine = 3\n", "Mine", "it is not a class"),
         ("class Mine:\n    name = 'm'; summary = 's'; direct = True\n", "Mine", "does not inherit from"),

@@ -12,7 +12,7 @@ from tests.streams import MemoryTrace
 
 TRACES = Path(__file__).parents[2] / "traces"
 COLUMNS = ("ts", "kind", "cause", "backend", "cpu", "tgid", "owner_tgid", "memcg", "swap_type", "slot", "va", "sub")
-ROWS = 12_000
+ROWS = 8_000
 SPECS = ("swap-table+dedup", "vswap-v6", "vswap-table+dedup", f"flash-vswap+{SMALL_FLASH}+ftl:erase=64KiB")
 
 

@@ -23,6 +23,7 @@ class SlowTiers(SlowStage):
         self.age = None if demote == "off" else parse_time_ns(demote)
         self.where: dict[Hashable, tuple[int, int]] = {}  # block -> tier, slot
         self.block_in: dict[tuple[int, int], Hashable] = {}
+        self.pages = [0] * len(self.sizes)  # in each tier
         self.touched: dict[Hashable, tuple[int, int]] = {}  # block -> time, order
         self.given_up: set[Hashable] = set()
         self.allowed: dict[Hashable, list[int]] = {}
@@ -59,7 +60,7 @@ class SlowTiers(SlowStage):
         if not self.at_entry:
             books.now["physical"] = len(self.where)
         for tier in range(len(self.sizes)):
-            books.now[f"tier{tier}"] = sum(t == tier for t, _ in self.where.values())
+            books.now[f"tier{tier}"] = self.pages[tier]
         op.backing = op.backing or "DISK"
         return [op]
 
@@ -87,7 +88,7 @@ class SlowTiers(SlowStage):
             self._touch(block, op.ts)
 
     def _room(self, tier: int) -> bool:
-        return sum(t == tier for t, _ in self.where.values()) < self.sizes[tier] - 1
+        return self.pages[tier] < self.sizes[tier] - 1
 
     def _take(self, op: SlowOp, books: Books) -> None:
         every = list(range(len(self.sizes)))
@@ -105,9 +106,11 @@ class SlowTiers(SlowStage):
             op.scans.append((slot, [(s, self.block_in[tier, s]) for s in passed]))
             self.block_in[tier, slot] = block
         self.where[block] = tier, slot
+        self.pages[tier] += 1
 
     def _give(self, block: Hashable, op: SlowOp, books: Books) -> tuple[int, int]:
         tier, slot = self.where.pop(block)
+        self.pages[tier] -= 1
         _, change = self.clusters[tier].step(True, self.units[block], op.cpu)
         self._used(change, books)
         return tier, slot
