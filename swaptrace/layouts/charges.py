@@ -82,10 +82,10 @@ class Classes:
         )
 
 
-def classes_of(ops: Ops, own: Iterable[tuple[NDArray[Any], int]] = ()) -> Classes:
+def classes_of(ops: Ops, own: Iterable[tuple[NDArray[Any] | None, int]] = ()) -> Classes:
     """Count the classes of a batch; ``own`` are values per op that the layout's prices depend on, and their widths.
 
-    All widths together are at most 7 bits.
+    None stands for zeros. All widths together are at most 7 bits.
     """
     code = ops.op.astype(np.uint16)
     parts = [(ops.backing, _BACKING), (ops.new, _NEW)]
@@ -93,7 +93,8 @@ def classes_of(ops: Ops, own: Iterable[tuple[NDArray[Any], int]] = ()) -> Classe
         parts.append((ops.device_walk, _DEVICE))
     bit = _OWN
     for values, width in own:
-        parts.append((values, bit))
+        if values is not None:
+            parts.append((values, bit))
         bit += width
     for values, at in parts:
         code |= values.astype(np.uint16) << np.uint16(at)

@@ -54,7 +54,6 @@ __all__ = ["VswapTable", "mapped_of"]
 
 _ENTRY = 8
 _OWN = (3, 1, 1, 1, 1)  # bits of a class: levels, cached, mapped, took, gave
-_NONE = np.zeros((), np.bool_)
 _DEVICE = [Backing.DISK, Backing.RAM]
 
 
@@ -159,11 +158,8 @@ class VswapTable(Layout):
             ledger.hold(METADATA, self._redirected.feed(ops, virtual), self._redirect.each)
         if not self._redirect.virtual_table:
             hold_tree(ops, ledger, REAL_BYTES, None if ops.mapped is None else ~ops.mapped)
-        own: list[tuple[NDArray[Any], int]] = [
-            (space.levels, 3),
-            (_NONE if self._cache is None else self._cache.hits(ops), 1),
-            (_NONE if ops.mapped is None else ops.mapped, 1),
-        ]
+        cached = None if self._cache is None else self._cache.hits(ops)
+        own: list[tuple[NDArray[Any] | None, int]] = [(space.levels, 3), (cached, 1), (ops.mapped, 1)]
         if placement is not None:
             charge_table_scan(ledger, placement.scan)
             ledger.hold("slots.physical", placement.slots)
