@@ -25,7 +25,7 @@ from swaptrace.capture.bpf.libbpf import BpfObject
 from swaptrace.capture.bpf.programs import OBJECT
 from swaptrace.capture.bpf.refusal import features, problem
 from swaptrace.ingest.bpf.records import RECORD, RECORDS
-from swaptrace.model.events import COLUMNS, Backend, Cause, Kind
+from swaptrace.model.events import COLUMNS, Backend, Cause, Confidence, Kind
 from swaptrace.model.meta import Capability, Sight, SwapDevice
 from swaptrace.model.trace import Trace
 from tests.live.conftest import only_folios_of
@@ -307,6 +307,18 @@ def test_zswap(swap_file: Path, zswap: None, limited: Path, tmp_path: Path) -> N
     out_now = set(rows["slot"][rows["kind"] == Kind.SWAP_OUT].tolist())  # others may have filled slots before
     assert set(rows["slot"][back].tolist()) & out_now <= was_stored
     assert trace.meta.sight(Capability.FREE) is not Sight.ABSENT
+
+
+def test_zswap_in_front_of_zram(zram: Path, zswap: None, limited: Path, tmp_path: Path) -> None:
+    """zram reads past the swap cache: then zswap keeps its entry, and its loads show in no event."""
+    witness = tmp_path / "witness"
+    trace, rows = recorded(tmp_path, limited, work(witness))
+    found = assert_counts(trace, rows)
+    assert found["zswpin"] > PAGES // 4
+    loads = (rows["kind"] == Kind.SWAP_IN) & (rows["backend"] == Backend.ZSWAP) & (rows["cause"] == Cause.FAULT)
+    assert (rows["conf"][loads] == Confidence.BACKEND).sum() > PAGES // 4
+    assert any("swap-ins from zswap are inferred" in note for note in trace.meta.notes)
+    assert_pages(rows, witness)
 
 
 @pytest.mark.parametrize("kib", [64, 2048])
