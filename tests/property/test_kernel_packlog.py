@@ -122,3 +122,13 @@ def test_a_page_across_a_boundary_reads_two_blocks() -> None:
         assert (result.padding_bytes, result.copies.tolist()) == (padding, [2])
         dropped = log.feed([DROP, DROP], [0, 1], [0, 0])
         assert (dropped.dead_at.tolist(), dropped.dead_segment.tolist()) == ([1], [0])
+
+
+@pytest.mark.parametrize(("size", "left"), [(4096, 100), (4000, 0)])
+def test_a_flush_passes_dead_places_only_behind_what_it_takes(size: int, left: int) -> None:
+    """The last copy fills the segment: the dead place behind it stays. It leaves a rest: the buffer ran out."""
+    with using_engine("numpy"):
+        log = PackedLog(Geometry(4, 1, 3, 0, Gc.GREEDY, True, 5, 3), False)
+        result = log.feed([STORE, STORE, DROP, FETCH], [0, 1, 1, 0], [size, 100, 0, 0], [0, 1, 2, 6])
+    assert result.places is not None
+    assert np.cumsum(result.places).tolist() == [size, size + 100, size + 100, left]
