@@ -122,3 +122,23 @@ def test_a_page_across_a_boundary_reads_two_blocks() -> None:
         assert (result.padding_bytes, result.copies.tolist()) == (padding, [2])
         dropped = log.feed([DROP, DROP], [0, 1], [0, 0])
         assert (dropped.dead_at.tolist(), dropped.dead_segment.tolist()) == ([1], [0])
+
+
+@pytest.mark.parametrize(("size", "left"), [(4096, 100), (4000, 0)])
+def test_a_flush_passes_dead_places_only_behind_what_it_takes(size: int, left: int) -> None:
+    """The last copy fills the segment: the dead place behind it stays. It leaves a rest: the buffer ran out."""
+    with using_engine("numpy"):
+        log = PackedLog(Geometry(4, 1, 3, 0, Gc.GREEDY, True, 5, 3), False)
+        result = log.feed([STORE, STORE, DROP, FETCH], [0, 1, 1, 0], [size, 100, 0, 0], [0, 1, 2, 6])
+    assert result.places is not None
+    assert np.cumsum(result.places).tolist() == [size, size + 100, size + 100, left]
+
+
+def test_a_segment_that_would_not_leave_a_block_free_is_passed_over() -> None:
+    """3000, 3000 and 2000 B need three blocks, 4000 and 4000 B need two: as many live bytes, but more room."""
+    with using_engine("numpy"):
+        log = PackedLog(Geometry(3, 3, 3, 1, Gc.GREEDY, False, 0, 3), True)
+        log.feed([STORE] * 6 + [DROP], [0, 1, 2, 3, 4, 5, 3], [3000, 3000, 2000, 4096, 4000, 4000, 0])
+        result = log.feed([STORE] * 3, [6, 7, 8], [4096, 4096, 100])
+    assert (result.unit.tolist(), result.gc.tolist()) == ([4, 5, 6], [True, True, False])
+    assert (result.dead_segment.tolist(), result.page.tolist()) == ([1], [6, 7, 8])
