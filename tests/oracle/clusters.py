@@ -175,7 +175,7 @@ class SlowVirtualClusters:
         if not self.clusters[c]:
             self.keys[c] = self.epochs
             self.epochs += 1
-        position = min(set(range(self.cluster)) - self.clusters[c])
+        position = next(place for place in range(self.cluster) if place not in self.clusters[c])
         self.clusters[c].add(position)
         self.cached[cpu] = c
         if len(self.clusters[c]) == self.cluster:
