@@ -30,7 +30,7 @@ def table(rows: Iterable[Sequence[str]], heads: Sequence[str]) -> str:
 
 def metrics_page() -> str:
     rows = [(f"`{m.name}`", m.unit, m.better.value, m.kind.value, m.doc) for m in METRICS]
-    return f"""{MADE.format("swaptrace/model/metrics.py")}
+    return f"""{MADE.format("swaptrace/model/metrics")}
 # Metrics
 
 Every figure of a report ({REPORT_SCHEMA}), at `.metrics["name"].value`. Pages are 4 KiB base pages. *exact* follows
