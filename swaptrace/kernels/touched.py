@@ -60,6 +60,10 @@ def _in_vectors(run: Ints, entry: Ints, levels: Bytes, shape: EntryLines, used: 
     bits = (int(entry.max()) - low).bit_length()
     key = (run << bits) | (entry - low)
     key.sort()
+    once = np.ones(len(key), np.bool_)
+    np.not_equal(key[1:], key[:-1], out=once[1:])
+    if not once.all():  # an op that takes several slots may pass over one of them twice
+        key = key[once]
     run, entry = key >> bits, (key & ((1 << bits) - 1)) + low
     cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
     new = np.ones(len(entry), np.bool_)
