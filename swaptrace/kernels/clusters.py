@@ -18,9 +18,16 @@ relocate_cluster; nonfull before free clusters since "mm, swap: prefer nonfull o
   a free slot, and its lowest free slot; neither list, cursor nor current cluster changes.
 * **Free** a slot. A cluster that is current on a CPU stays there, even when empty. Any other cluster goes
   to the tail of the free list if it is now empty, else, if it was full, to the tail of the nonfull list.
+* An allocation **passes over** the slots in use that it looks at on its way: all between the place where it
+  begins to look in a cluster (the cursor of the current cluster; the first slot of one that it takes or steals
+  from) and the slot that it takes. If the current cluster, not being full, has no free slot at or after the
+  cursor, the slots from there to its end are passed over first. A full cluster is not looked at
+  (alloc_swap_scan_cluster compares its count first).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +35,29 @@ import numpy.typing as npt
 from swaptrace.kernels.clusters_lists import ListPhysical
 from swaptrace.kernels.clusters_loop import LoopPhysical
 from swaptrace.kernels.loop import engine_name
-from swaptrace.kernels.tables import Ints, Ints8, readable
+from swaptrace.kernels.tables import Ints, Ints8, Ints16, readable
 from swaptrace.model.errors import SpaceError
 
-__all__ = ["CLUSTER", "PhysicalClusters", "raise_contradiction"]
+__all__ = ["CLUSTER", "Passed", "PhysicalClusters", "raise_contradiction"]
 
 CLUSTER = 512
 """Slots per cluster: SWAPFILE_CLUSTER with CONFIG_THP_SWAP on x86-64 and 4 KiB pages."""
+
+
+class Passed(NamedTuple):
+    """Which slots in use each op passed over; a caller that wants to know gives room for n ops.
+
+    ``before`` int16[n]: how many lie directly before the slot that it took. ``tail`` int64[n]: the slot from which
+    on those to the end of their cluster were passed over first, -1 for none. Frees pass over none.
+    """
+
+    before: Ints16
+    tail: Ints
+
+    @classmethod
+    def room(cls, n: int) -> Passed:
+        """Return room for ``n`` ops."""
+        return cls(np.zeros(n, np.int16), np.full(n, -1, np.int64))
 
 
 class PhysicalClusters:
@@ -62,13 +85,16 @@ class PhysicalClusters:
         form = LoopPhysical if engine_name() == "numba" else ListPhysical
         self._device: LoopPhysical | ListPhysical = form(slots, cpus, cluster, spread)
 
-    def feed(self, free: npt.ArrayLike, unit: npt.ArrayLike, cpu: npt.ArrayLike) -> tuple[Ints, Ints8]:
+    def feed(
+        self, free: npt.ArrayLike, unit: npt.ArrayLike, cpu: npt.ArrayLike, passed: Passed | None = None
+    ) -> tuple[Ints, Ints8]:
         """Allocate and free slots in order.
 
         Args:
             free: bool[n]; False allocates a slot for the unit, True frees the unit's slot.
             unit: int32[n] dense ids, each with at most one slot at a time.
             cpu: uint16[n]; matters to allocations only.
+            passed: filled with what the allocations passed over, if it is given.
 
         Returns:
             ``slot`` int64[n], taken or released; ``clusters`` int8[n], the change of ``used_clusters``.
@@ -84,7 +110,9 @@ class PhysicalClusters:
             return slot, change
         if int(on.max()) >= self.cpus:
             raise ValueError(f"cpu {int(on.max())} of {self.cpus}")
-        done = self._device.run(frees, units, on, slot, change)
+        done = self._device.run(frees, units, on, slot, change, passed)
+        if passed is not None:
+            passed.tail[passed.tail == self.slots] = -1  # the end of a short last cluster
         self.used += done - 2 * int(np.count_nonzero(frees[:done]))
         self.used_clusters += int(change[:done].sum())
         if done < n:

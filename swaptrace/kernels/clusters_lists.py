@@ -5,13 +5,24 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from swaptrace.kernels.runs import FREES, Chunk, chunks
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, grown
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints16, Ints32, Words16, grown
 
 __all__ = ["ListPhysical"]
+
+
+class _Found(NamedTuple):
+    """Slots that follow one another in a list of free ones, from ``first`` to before ``stop``."""
+
+    free: list[int]
+    first: int
+    stop: int
+    begin: int  # slot at which the search in this cluster began
+    tail: int  # slot from which on those of the cluster before were passed over, -1 for none
 
 
 class ListPhysical:
@@ -36,29 +47,36 @@ class ListPhysical:
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
 
-    def run(self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8) -> int:
-        """Run the ops and fill the last two arrays; return how many were done before an impossible one."""
+    def run(
+        self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None
+    ) -> int:
+        """Run the ops and fill the last arrays; return how many were done before an impossible one."""
         self.slot_of = grown(self.slot_of, int(units.max()) + 1, -1)
         done = 0
         for chunk in chunks(frees, units, on, self.slot_of):
             slots = chunk.before.tolist()
-            taken, emptied = self._walk(chunk, slots)
-            done += chunk.finish(slots, taken, emptied, slot[chunk.part], change[chunk.part], self.slot_of)
+            taken, emptied, searches = self._walk(chunk, slots)
+            here = slot[chunk.part]
+            done += chunk.finish(slots, taken, emptied, here, change[chunk.part], self.slot_of)
+            if passed is not None and searches:
+                _measure(np.flatnonzero(~chunk.frees), searches, here, *(each[chunk.part] for each in passed))
             if done < chunk.part.stop:
                 break
         return done
 
-    def _walk(self, chunk: Chunk, slots: list[int]) -> tuple[list[int], list[int]]:
+    def _walk(self, chunk: Chunk, slots: list[int]) -> tuple[list[int], list[int], list[tuple[int, int, int]]]:
         """Do the runs of a chunk in order and append to ``slots`` what they allocate, as long as there is a slot.
 
         Returns:
-            Indices in ``slots`` of the first slot taken of a cluster, and of those whose free empties theirs.
+            Indices in ``slots`` of the first slot taken of a cluster, and of those whose free empties theirs; and for
+            each search how many slots it found, where it began, and the tail that was passed over before.
         """
         cluster, capacity, free_of, held = self._cluster, self._capacity, self._free_of, self._held
         turns = self._turns
         list_of = [free_of[c] for c in (chunk.before // cluster).tolist()]
         taken: list[int] = []
         emptied: list[int] = []
+        searches: list[tuple[int, int, int]] = []
         source = iter(chunk.source.tolist())
         for length, cpu in chunk.runs():
             if cpu == FREES:
@@ -75,50 +93,49 @@ class ListPhysical:
                 continue
             n = length
             while n:
-                free, first, stop = self._find(cpu, n)
-                if stop == 0:
-                    return taken, emptied
+                found = self._find(cpu, n)
+                if found is None:
+                    return taken, emptied, searches
+                free, first, stop, begin, tail = found
                 if len(free) == capacity[free[first] // cluster]:
                     taken.append(len(slots))
                 slots += free[first:stop]
                 list_of += [free] * (stop - first)
                 del free[first:stop]
+                searches.append((stop - first, begin, tail))
                 n -= stop - first
-        return taken, emptied
+        return taken, emptied, searches
 
-    def _find(self, cpu: int, n: int) -> tuple[list[int], int, int]:
-        """Find up to n slots for a CPU, and move its cursor behind them.
-
-        Returns:
-            A list of free slots, and where in it the slots to take begin and end; an end of 0 if there is none.
-        """
-        c = self._current[cpu]
+    def _find(self, cpu: int, n: int) -> _Found | None:
+        """Find up to n slots for a CPU, and move its cursor behind them; None if there is none."""
+        c, begin, tail = self._current[cpu], self._cursor[cpu], -1
         if c >= 0:
             free = self._free_of[c]
             free.sort()
-            first = bisect_left(free, self._cursor[cpu])
+            first = bisect_left(free, begin)
             if first < len(free):
                 stop = min(first + n, len(free))
                 self._cursor[cpu] = free[stop - 1] + 1
-                return free, first, stop
+                return _Found(free, first, stop, begin, tail)
             self._current[cpu] = -1
             self._held[c] = False
             if free:
                 self._list(c)
+                tail = begin if begin < (c + 1) * self._cluster else -1
         c = self._next()
-        if c < 0:  # what is stolen is one slot: the next allocation looks again
+        stolen = c < 0
+        if stolen:
             c = min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
             if c < 0:
-                return [], 0, 0
-            self._free_of[c].sort()
-            return self._free_of[c], 0, 1
+                return None
         free = self._free_of[c]
         free.sort()
-        self._current[cpu] = c
-        self._held[c] = True
-        stop = min(n, len(free))
-        self._cursor[cpu] = free[stop - 1] + 1
-        return free, 0, stop
+        stop = 1 if stolen else min(n, len(free))  # who has stolen looks again for the next one
+        if not stolen:
+            self._current[cpu] = c
+            self._held[c] = True
+            self._cursor[cpu] = free[stop - 1] + 1
+        return _Found(free, 0, stop, c * self._cluster or 1, tail)
 
     def _list(self, c: int) -> None:
         """Put a cluster that no CPU has to the tail of the list that it belongs to."""
@@ -139,3 +156,14 @@ class ListPhysical:
             first = max(1, c * self._cluster)
             self._free_of[c] = list(range(first, first + self._capacity[c]))
         return c
+
+
+def _measure(allocations: Ints, searches: list[tuple[int, int, int]], slot: Ints, before: Ints16, tail: Ints) -> None:
+    """Fill in what allocations passed over: each of a search begins to look behind the slot of the one before."""
+    length, begin, from_slot = np.array(searches).T
+    starts = np.cumsum(length) - length
+    at = allocations[: int(length.sum())]
+    first = at[starts]
+    tail[first] = from_slot
+    before[at[1:]] = slot[at[1:]] - slot[at[:-1]] - 1
+    before[first] = slot[first] - begin

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import loop
-from swaptrace.kernels.tables import LOWEST_BIT, Bools, Ints, Ints8, Ints32, Words16, grown, shift_of
+from swaptrace.kernels.tables import LOWEST_BIT, Bools, Ints, Ints8, Ints16, Ints32, Words16, grown, shift_of
 
 __all__ = ["LoopPhysical"]
+
+_NOBODY_ASKS = (np.zeros(0, np.int16), np.zeros(0, np.int64))
 
 
 class LoopPhysical:
@@ -30,12 +32,14 @@ class LoopPhysical:
         self._current: Ints = np.full(cpus, -1, np.int64)
         self._cursor: Ints = np.zeros(cpus, np.int64)
 
-    def run(self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8) -> int:
-        """Run the ops and fill the last two arrays; return how many were done before an impossible one."""
+    def run(
+        self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None
+    ) -> int:
+        """Run the ops and fill the last arrays; return how many were done before an impossible one."""
         self.slot_of = grown(self.slot_of, int(units.max()) + 1, -1)
         return int(
             _walk(
-                frees, units, on, slot, change, self._cluster, shift_of(self._cluster), self._spread, LOWEST_BIT,
+                frees, units, on, slot, change, *(passed or _NOBODY_ASKS), self._cluster, shift_of(self._cluster), self._spread, LOWEST_BIT,
                 self.slot_of, self._free_bits, self._free_words, self._count, self._held, self._after, self._before,
                 self._current, self._cursor,
             )
@@ -54,12 +58,13 @@ def _free_slots(slots: int, clusters: int, cluster: int) -> tuple[Ints, Ints]:
 
 @loop
 def _walk(
-    frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, cluster: int, shift: int, spread: bool,
-    lowest: Ints, slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32, held: Bools,
+    frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: Ints16, tail: Ints, cluster: int,
+    shift: int, spread: bool, lowest: Ints, slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32, held: Bools,
     after: Ints, before: Ints, current: Ints, cursor: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops; return how many were done (fewer than given: the next one is impossible)."""
     words = (cluster + 31) // 32
+    asked = len(tail) > 0
     free_list = len(count)
     nonfull = free_list + 1
     first = free_list if spread else nonfull
@@ -97,8 +102,10 @@ def _walk(
         cpu = on[i]
         c = current[cpu]
         o = -1
+        start = 0
         if c >= 0:
             o = cursor[cpu]
+            start = o
             w = o >> 5
             bits = 0
             if o < cluster:
@@ -116,6 +123,8 @@ def _walk(
                 current[cpu] = -1
                 held[c] = False
                 if free_words[c] != 0:
+                    if asked and start < cluster:
+                        tail[i] = c * cluster + start
                     end = free_list if count[c] == 0 else nonfull
                     last = before[end]
                     after[last] = c
@@ -138,6 +147,7 @@ def _walk(
             w = lowest[(free_words[c] & -free_words[c]) % 37]
             bits = free_bits[c * words + w]
             o = (w << 5) + lowest[(bits & -bits) % 37]
+            start = 1 if c == 0 else 0  # behind the swap header
             if not stolen:
                 after[before[c]] = after[c]
                 before[after[c]] = before[c]
@@ -154,4 +164,6 @@ def _walk(
         at = c * cluster + o
         slot_of[unit] = at
         slot[i] = at
+        if asked:
+            passed[i] = o - start
     return len(units)

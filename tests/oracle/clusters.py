@@ -21,6 +21,7 @@ class SlowPhysicalClusters:
         self.current: dict[int, int] = {}
         self.cursor: dict[int, int] = {}
         self.slot_of: dict[int, int] = {}
+        self.passed: list[list[int]] = []  # by the latest op: runs of slots in use that it passed over, in order
 
     def used_clusters(self) -> int:
         pairs = zip(self.free_slots, self.capacity, strict=True)
@@ -28,8 +29,20 @@ class SlowPhysicalClusters:
 
     def step(self, free: bool, unit: int, cpu: int) -> tuple[int, int]:
         before = self.used_clusters()
+        self.passed = []
         slot = self._release(unit) if free else self._take(unit, cpu)
         return slot, self.used_clusters() - before
+
+    def _look(self, c: int, begin: int) -> int | None:
+        """Look at one slot after the other; return the first free one."""
+        end = min((c + 1) * self.cluster, c * self.cluster + self.capacity[c] + (c == 0))
+        self.passed.append([])
+        for slot in range(begin, end):
+            if slot in self.free_slots[c]:
+                return slot
+            if slot != 0:
+                self.passed[-1].append(slot)
+        return None
 
     def _release(self, unit: int) -> int:
         slot = self.slot_of.pop(unit)
@@ -54,10 +67,11 @@ class SlowPhysicalClusters:
     def _choose(self, cpu: int) -> int:
         if cpu in self.current:
             c = self.current[cpu]
-            ahead = [slot for slot in self.free_slots[c] if slot >= self.cursor[cpu]]
-            if ahead:
-                self.cursor[cpu] = min(ahead) + 1
-                return min(ahead)
+            if self.free_slots[c]:
+                found = self._look(c, self.cursor[cpu])
+                if found is not None:
+                    self.cursor[cpu] = found + 1
+                    return found
             del self.current[cpu]
             if len(self.free_slots[c]) == self.capacity[c]:
                 self.free.append(c)
@@ -67,13 +81,17 @@ class SlowPhysicalClusters:
             first, second = (self.free, self.nonfull) if self.spread else (self.nonfull, self.free)
             c = first.pop(0) if first else second.pop(0)
             self.current[cpu] = c
-            slot = min(self.free_slots[c])
+            slot = self._look(c, c * self.cluster)
+            assert slot is not None
             self.cursor[cpu] = slot + 1
             return slot
         available = [c for c in set(self.current.values()) if self.free_slots[c]]
         if not available:
             raise SpaceError("full")
-        return min(self.free_slots[min(available)])
+        c = min(available)
+        stolen = self._look(c, c * self.cluster)
+        assert stolen is not None
+        return stolen
 
 
 class SlowVirtualClusters:

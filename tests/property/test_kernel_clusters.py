@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swaptrace.kernels.clusters import PhysicalClusters
+from swaptrace.kernels.clusters import Passed, PhysicalClusters
 from swaptrace.kernels.clusters_loop import LoopPhysical
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.virtual import VirtualClusters
@@ -71,13 +71,23 @@ def test_physical_equals_reference(
     seed, n, fill = stream
     free, unit, cpu = random_ops(seed, n, slots - 1, fill)
     slow = SlowPhysicalClusters(slots, CPUS, cluster, spread)
-    want = [slow.step(*op) for op in zip(free, unit, cpu, strict=True)]
+    want, over = [], []
+    for op in zip(free, unit, cpu, strict=True):
+        want.append(slow.step(*op))
+        over.append([run for run in slow.passed if run])
     with using_engine("numba" if form == "numba" else "numpy"):
         fast = PhysicalClusters(slots, CPUS, cluster, spread)
         if form == "interpreted":
             fast._device = LoopPhysical(slots, CPUS, cluster, spread)
-        edges = cuts(seed, n)
-        parts = [fast.feed(free[a:b], unit[a:b], cpu[a:b]) for a, b in pairwise(edges)]
+        edges, passed, parts = cuts(seed, n), Passed.room(n), []
+        for part, (a, b) in enumerate(pairwise(edges)):  # who does not ask changes nothing
+            asked = None if part == seed % 7 else Passed(passed.before[a:b], passed.tail[a:b])
+            parts.append(fast.feed(free[a:b], unit[a:b], cpu[a:b], asked))
+    for part, (a, b) in enumerate(pairwise(edges)):
+        for i in range(a, b) if part != seed % 7 else ():
+            tail, first = int(passed.tail[i]), want[i][0] - int(passed.before[i])
+            got = [list(range(tail, min(tail // cluster * cluster + cluster, slots)))] if tail >= 0 else []
+            assert got + [list(range(first, want[i][0]))] * (first < want[i][0]) == over[i]
     assert np.concatenate([slot for slot, _ in parts]).tolist() == [slot for slot, _ in want]
     assert np.concatenate([change for _, change in parts]).tolist() == [change for _, change in want]
     assert (fast.used, fast.used_clusters) == (len(slow.slot_of), slow.used_clusters())
