@@ -20,11 +20,13 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.pool_vector import VectorPool
 from swaptrace.kernels.tables import Bytes, Ints, Ints32, grown, readable
 
-__all__ = ["IN_RAM", "NOWHERE", "ON_DEVICE", "POOLED", "new_pool"]
+__all__ = ["IN_RAM", "NEVER", "NOWHERE", "ON_DEVICE", "POOLED", "new_pool"]
 
 NOWHERE, POOLED, ON_DEVICE, IN_RAM = 0, 1, 2, 3
+NEVER = 1 << 62  # a limit that no pool reaches
 Fed = tuple[Bytes, Ints, Ints, Ints32, Ints]
 
 
@@ -128,8 +130,10 @@ class LoopPool:
         return found, change, after[:k], victims[:k], freed[:k]
 
 
-def new_pool(limit: int, low: int, lru: bool, exclusive: bool) -> ListPool | LoopPool:
+def new_pool(limit: int, low: int, lru: bool, exclusive: bool) -> ListPool | LoopPool | VectorPool:
     """Return an empty pool of ``limit`` bytes that shrinks to ``low``, in the form of the engine in force."""
+    if engine_name() == "numpy" and limit >= NEVER:
+        return VectorPool(exclusive)
     return (LoopPool if engine_name() == "numba" else ListPool)(limit, low, lru, exclusive)
 
 

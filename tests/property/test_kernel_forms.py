@@ -18,6 +18,8 @@ from swaptrace.kernels.lives_state import LivesState
 from swaptrace.kernels.lives_vector import VectorLives
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges
+from swaptrace.kernels.pool import NEVER, ListPool, LoopPool
+from swaptrace.kernels.pool_vector import VectorPool
 from swaptrace.model.ops import NOTHING, Op, Ops
 from swaptrace.replay.objects import Objects
 from tests.engines import ENGINES
@@ -129,3 +131,22 @@ def test_keys_keep_their_numbers_and_their_values(engine: Engine) -> None:
     assert len(np.unique(first)) == 300
     assert np.array_equal(table.keys(moved[first[:100]]), keys[:100])
     assert (moved[first[100:300]] == -1).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, cuts=cut_marks, exclusive=st.booleans(), lru=st.booleans())
+def test_pools_that_are_never_written_back(
+    engine: Engine, seed: int, cuts: list[int], exclusive: bool, lru: bool
+) -> None:
+    r = np.random.default_rng(seed)
+    op, unit, size = r.integers(0, 3, 800, np.uint8), r.integers(0, 30, 800, np.int32), r.integers(-1, 9, 800)
+    size[size == 0] = -1
+    loop, lists = LoopPool(NEVER, NEVER, lru, exclusive), ListPool(NEVER, NEVER, lru, exclusive)
+    vector = VectorPool(exclusive)
+    with using_engine(engine):
+        for a, b in bounds(cuts, 800):
+            loop_did, list_did, vector_did = (
+                [each.tolist() for each in pool.feed(op[a:b], unit[a:b], size[a:b])] for pool in (loop, lists, vector)
+            )
+            assert vector_did == list_did == loop_did
