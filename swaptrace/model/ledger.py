@@ -132,11 +132,13 @@ class Ledger:
     def _settle(self, name: str, tracks: dict[int, _Track], virtual: _Level | None) -> _Level:
         """Apply the changes of one gauge; return its levels in this batch."""
         gauge = self.gauges.setdefault(name, Gauge())
-        parts = [(tracks[id(change)], unit) for change, unit, _ in self._held[name]]
-        gauge.moment += sum(unit * track.moment for track, unit in parts)
-        level = _Level(
-            *(_summed(parts) if len(parts) > 1 else (parts[0][0].at, parts[0][0].sum, parts[0][1])), gauge.now
-        )
+        parts = self._held[name]
+        gauge.moment += sum(unit * tracks[id(change)].moment for change, unit, _ in parts)
+        if len(parts) == 1:
+            (change, unit, _) = parts[0]
+            level = _Level(tracks[id(change)].at, tracks[id(change)].sum, unit, gauge.now)
+        else:
+            level = _Level(*_summed(parts), 1, gauge.now)
         if len(level.at):
             top = int(level.sum.argmax())
             if level.of(top) > gauge.peak:
@@ -198,12 +200,8 @@ def _track(change: NDArray[Any], ts: Ints, first_ts: int) -> _Track:
     return _Track(at, total, moment + (start - first_ts) * int(total[-1]))
 
 
-def _summed(parts: list[tuple[_Track, int]]) -> tuple[Ints, Ints, int]:
-    """Return where the sum of several changes changes, its running sum, and its unit."""
-    at = np.concatenate([track.at for track, _ in parts])
-    change = np.concatenate([unit * np.diff(track.sum, prepend=0) for track, unit in parts])
-    order = np.argsort(at, kind="stable")
-    at, total = at[order], np.cumsum(change[order])
-    last = np.ones(len(at), np.bool_)  # of its op: a gauge is sampled when all that the op caused is done
-    np.not_equal(at[1:], at[:-1], out=last[:-1])
-    return at[last], total[last], 1
+def _summed(parts: list[tuple[NDArray[Any], int, Ints]]) -> tuple[Ints, Ints]:
+    """Return where the sum of several changes is not 0, and its running sum."""
+    change = sum(np.multiply(change, unit, dtype=np.int64) for change, unit, _ in parts)
+    at = np.flatnonzero(change != 0)
+    return at, np.cumsum(change[at])
