@@ -59,7 +59,8 @@ class ListPhysical:
             here = slot[chunk.part]
             done += chunk.finish(slots, taken, emptied, here, change[chunk.part], self.slot_of)
             if passed is not None and searches:
-                _measure(np.flatnonzero(~chunk.frees), searches, here, *(each[chunk.part] for each in passed))
+                before, tail = passed
+                _measure(np.flatnonzero(~chunk.frees), searches, here, before[chunk.part], tail[chunk.part])
             if done < chunk.part.stop:
                 break
         return done

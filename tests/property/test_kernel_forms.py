@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swaptrace.kernels import tiering_lists
 from swaptrace.kernels.contents_loop import LoopContents
 from swaptrace.kernels.contents_state import Contents
 from swaptrace.kernels.contents_vector import VectorContents
@@ -20,6 +21,9 @@ from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges
 from swaptrace.kernels.pool import NEVER, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
+from swaptrace.kernels.tiering_lists import ListTiering
+from swaptrace.kernels.tiering_loop import LoopTiering
+from swaptrace.model.errors import SpaceError
 from swaptrace.model.ops import NOTHING, Op, Ops
 from swaptrace.replay.objects import Objects
 from tests.engines import ENGINES
@@ -150,3 +154,51 @@ def test_pools_that_are_never_written_back(
                 [each.tolist() for each in pool.feed(op[a:b], unit[a:b], size[a:b])] for pool in (loop, lists, vector)
             )
             assert vector_did == list_did == loop_did
+
+
+Acted = list[tuple[list[int], list[int], list[int], list[int], int]]
+
+
+def acts(form: LoopTiering | ListTiering, seed: int, cuts: list[int], engine: Engine) -> Acted:
+    """What happens to 60 blocks that come, are touched and go; None behind it where the tiers are full."""
+    r = np.random.default_rng(seed)
+    n, held = 800, np.zeros(60, np.bool_)
+    ts, block = np.cumsum(r.integers(0, 3, n)), r.integers(0, 60, n, np.int32)
+    allowed = r.choice([0b111, 0b110, 0b011, 0b010], n, p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
+    gives, takes, stores, fetches = (np.zeros(n, np.bool_) for _ in range(4))
+    for i, b in enumerate(block):
+        gives[i] = held[b] and r.random() < 0.3
+        takes[i] = (not held[b] or gives[i]) and r.random() < 0.7
+        held[b] = takes[i] or (held[b] and not gives[i])
+        stores[i] = held[b] and (takes[i] or r.random() < 0.3) and r.random() < 0.9
+        fetches[i] = held[b] and not stores[i] and r.random() < 0.6
+    seen: Acted = []
+    with using_engine(engine):
+        try:
+            for a, b in bounds(cuts, n):
+                did = form.feed(
+                    ts[a:b], gives[a:b], takes[a:b], stores[a:b], fetches[a:b], block[a:b], block[a:b], allowed[a:b]
+                )
+                seen.append(
+                    (did.at.tolist(), did.act.tolist(), did.block.tolist(), did.tier.tolist(), int(did.overflows))
+                )
+        except SpaceError:
+            seen.append(([], [], [], [], -1))
+    return seen
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=seeds,
+    cuts=cut_marks,
+    age=st.sampled_from([0, 1, 2, 5, 20, 200]),
+    middle=st.integers(1, 40),
+    looks=st.sampled_from([3, 10_000]),
+)
+def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, middle: int, looks: int) -> None:
+    capacity = [10, middle, 45]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiering_lists, "_MOST_LOOKS", looks)
+        lists = acts(ListTiering(capacity, age), seed, cuts, "numpy")
+    assert lists == acts(LoopTiering(capacity, age), seed, cuts, engine)
