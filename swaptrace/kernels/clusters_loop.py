@@ -39,7 +39,8 @@ class LoopPhysical:
         self.slot_of = grown(self.slot_of, int(units.max()) + 1, -1)
         return int(
             _walk(
-                frees, units, on, slot, change, *(passed or _NOBODY_ASKS), self._cluster, shift_of(self._cluster), self._spread, LOWEST_BIT,
+                frees, units, on, slot, change, *(passed or _NOBODY_ASKS), self._cluster, shift_of(self._cluster),
+                self._spread, LOWEST_BIT,
                 self.slot_of, self._free_bits, self._free_words, self._count, self._held, self._after, self._before,
                 self._current, self._cursor,
             )
@@ -59,8 +60,8 @@ def _free_slots(slots: int, clusters: int, cluster: int) -> tuple[Ints, Ints]:
 @loop
 def _walk(
     frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: Ints16, tail: Ints, cluster: int,
-    shift: int, spread: bool, lowest: Ints, slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32, held: Bools,
-    after: Ints, before: Ints, current: Ints, cursor: Ints,
+    shift: int, spread: bool, lowest: Ints, slot_of: Ints, free_bits: Ints, free_words: Ints, count: Ints32,
+    held: Bools, after: Ints, before: Ints, current: Ints, cursor: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops; return how many were done (fewer than given: the next one is impossible)."""
     words = (cluster + 31) // 32
