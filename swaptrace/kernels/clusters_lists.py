@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,14 +14,7 @@ from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints16, Ints32, Words16
 __all__ = ["ListPhysical"]
 
 
-class _Found(NamedTuple):
-    """Slots that follow one another in a list of free ones, from ``first`` to before ``stop``."""
-
-    free: list[int]
-    first: int
-    stop: int
-    begin: int  # slot at which the search in this cluster began
-    tail: int  # slot from which on those of the cluster before were passed over, -1 for none
+_Found = tuple[list[int], int, int, int, int]
 
 
 class ListPhysical:
@@ -46,6 +38,7 @@ class ListPhysical:
         self._held = [False] * clusters
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
+        self._left = [-1] * cpus  # length of the current cluster's list while it is sorted: frees append to it
 
     def run(
         self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None
@@ -108,35 +101,48 @@ class ListPhysical:
         return taken, emptied, searches
 
     def _find(self, cpu: int, n: int) -> _Found | None:
-        """Find up to n slots for a CPU, and move its cursor behind them; None if there is none."""
+        """Find up to n slots for a CPU, and move its cursor behind them.
+
+        Returns:
+            A list of free slots, and where in it the found ones begin and end; the slot at which the search in this
+            cluster began, and that from which on those of the cluster before were passed over, -1 for none. None if
+            there is no slot.
+        """
         c, begin, tail = self._current[cpu], self._cursor[cpu], -1
         if c >= 0:
             free = self._free_of[c]
-            free.sort()
+            if len(free) != self._left[cpu]:
+                free.sort()
             first = bisect_left(free, begin)
             if first < len(free):
                 stop = min(first + n, len(free))
                 self._cursor[cpu] = free[stop - 1] + 1
-                return _Found(free, first, stop, begin, tail)
+                self._left[cpu] = len(free) - stop + first
+                return free, first, stop, begin, tail
             self._current[cpu] = -1
             self._held[c] = False
             if free:
                 self._list(c)
                 tail = begin if begin < (c + 1) * self._cluster else -1
         c = self._next()
-        stolen = c < 0
-        if stolen:
-            c = min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
-            if c < 0:
-                return None
+        if c < 0:
+            return self._steal(tail)
         free = self._free_of[c]
         free.sort()
-        stop = 1 if stolen else min(n, len(free))  # who has stolen looks again for the next one
-        if not stolen:
-            self._current[cpu] = c
-            self._held[c] = True
-            self._cursor[cpu] = free[stop - 1] + 1
-        return _Found(free, 0, stop, c * self._cluster or 1, tail)
+        stop = min(n, len(free))
+        self._current[cpu], self._held[c] = c, True
+        self._cursor[cpu], self._left[cpu] = free[stop - 1] + 1, len(free) - stop
+        return free, 0, stop, c * self._cluster or 1, tail
+
+    def _steal(self, tail: int) -> _Found | None:
+        """Find one slot in a cluster that is current on some CPU: who has stolen looks again for the next one."""
+        c = min((c for c in self._current if c >= 0 and self._free_of[c]), default=-1)
+        if c < 0:
+            return None
+        free = self._free_of[c]
+        free.sort()
+        self._left[self._current.index(c)] = -1
+        return free, 0, 1, c * self._cluster or 1, tail
 
     def _list(self, c: int) -> None:
         """Put a cluster that no CPU has to the tail of the list that it belongs to."""
