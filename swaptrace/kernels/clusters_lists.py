@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,16 +12,6 @@ from swaptrace.kernels.runs import FREES, Chunk, chunks
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints16, Ints32, Words16, grown
 
 __all__ = ["ListPhysical"]
-
-
-class _Found(NamedTuple):
-    """Slots that follow one another in a list of free ones, from ``first`` to before ``stop``."""
-
-    free: list[int]
-    first: int
-    stop: int
-    begin: int  # slot at which the search in this cluster began
-    tail: int  # slot from which on those of the cluster before were passed over, -1 for none
 
 
 class ListPhysical:
@@ -47,6 +36,7 @@ class ListPhysical:
         self._current = [-1] * cpus
         self._cursor = [0] * cpus
         self._seen: set[int] = set()  # CPUs that have or had a cluster: few of those that there may be
+        self._left = [-1] * cpus  # length of the current cluster's list while it is sorted: frees append to it
 
     def run(
         self, frees: Bools, units: Ints32, on: Words16, slot: Ints, change: Ints8, passed: tuple[Ints16, Ints] | None
@@ -74,7 +64,7 @@ class ListPhysical:
             each search how many slots it found, where it began, and the tail that was passed over before.
         """
         cluster, capacity, free_of, held = self._cluster, self._capacity, self._free_of, self._held
-        turns = self._turns
+        turns, current, cursor, left = self._turns, self._current, self._cursor, self._left
         list_of = [free_of[c] for c in (chunk.before // cluster).tolist()]
         taken: list[int] = []
         emptied: list[int] = []
@@ -95,51 +85,43 @@ class ListPhysical:
                 continue
             n = length
             while n:
-                found = self._find(cpu, n)
-                if found is None:
-                    return taken, emptied, searches
-                free, first, stop, begin, tail = found
-                if len(free) == capacity[free[first] // cluster]:
+                c, begin, tail, stolen = current[cpu], cursor[cpu], -1, False
+                free = free_of[c]
+                if len(free) != left[cpu]:
+                    free.sort()
+                first = bisect_left(free, begin) if c >= 0 else len(free)
+                if first == len(free):
+                    tail = self._leave(cpu)
+                    c, stolen = self._next(cpu)
+                    if c < 0:
+                        return taken, emptied, searches
+                    free, first, begin = free_of[c], 0, c * cluster or 1
+                if len(free) in turns and len(free) == capacity[c]:
                     taken.append(len(slots))
-                slots += free[first:stop]
-                list_of += [free] * (stop - first)
-                del free[first:stop]
+                stop = first + 1 if stolen or n == 1 else min(first + n, len(free))
+                if stop == first + 1:
+                    slots.append(free.pop(first))
+                    list_of.append(free)
+                else:
+                    slots += free[first:stop]
+                    list_of += [free] * (stop - first)
+                    del free[first:stop]
+                if not stolen:  # who has stolen looks again for the next one
+                    cursor[cpu], left[cpu] = slots[-1] + 1, len(free)
                 searches.append((stop - first, begin, tail))
                 n -= stop - first
         return taken, emptied, searches
 
-    def _find(self, cpu: int, n: int) -> _Found | None:
-        """Find up to n slots for a CPU, and move its cursor behind them; None if there is none."""
-        c, begin, tail = self._current[cpu], self._cursor[cpu], -1
-        if c >= 0:
-            free = self._free_of[c]
-            free.sort()
-            first = bisect_left(free, begin)
-            if first < len(free):
-                stop = min(first + n, len(free))
-                self._cursor[cpu] = free[stop - 1] + 1
-                return _Found(free, first, stop, begin, tail)
-            self._current[cpu] = -1
-            self._held[c] = False
-            if free:
-                self._list(c)
-                tail = begin if begin < (c + 1) * self._cluster else -1
-        c = self._next()
-        stolen = c < 0
-        if stolen:
-            held = (self._current[each] for each in self._seen)
-            c = min((c for c in held if c >= 0 and self._free_of[c]), default=-1)
-            if c < 0:
-                return None
-        free = self._free_of[c]
-        free.sort()
-        stop = 1 if stolen else min(n, len(free))  # who has stolen looks again for the next one
-        if not stolen:
-            self._seen.add(cpu)
-            self._current[cpu] = c
-            self._held[c] = True
-            self._cursor[cpu] = free[stop - 1] + 1
-        return _Found(free, 0, stop, c * self._cluster or 1, tail)
+    def _leave(self, cpu: int) -> int:
+        """Take the current cluster, if any, away from the CPU; return from where on its slots were passed over."""
+        c, begin = self._current[cpu], self._cursor[cpu]
+        if c < 0:
+            return -1
+        self._current[cpu], self._held[c], self._left[cpu] = -1, False, -1
+        if not self._free_of[c]:
+            return -1
+        self._list(c)
+        return begin if begin < (c + 1) * self._cluster else -1
 
     def _list(self, c: int) -> None:
         """Put a cluster that no CPU has to the tail of the list that it belongs to."""
@@ -149,17 +131,26 @@ class ListPhysical:
         else:
             self._nonfull[c] = None
 
-    def _next(self) -> int:
-        """Take a cluster off the lists, -1 if both are empty."""
+    def _next(self, cpu: int) -> tuple[int, bool]:
+        """Return the CPU's next current cluster, its list sorted, or one to steal a slot from (True); -1 if full."""
         if self._nonfull and not (self._spread and self._free):
-            return self._nonfull.popitem(last=False)[0]
-        if not self._free:
-            return -1
-        c = self._free.popleft()
-        if not self._free_of[c]:
-            first = max(1, c * self._cluster)
-            self._free_of[c] = list(range(first, first + self._capacity[c]))
-        return c
+            c, _ = self._nonfull.popitem(last=False)
+        elif self._free:
+            c = self._free.popleft()
+            if not self._free_of[c]:
+                first = max(1, c * self._cluster)
+                self._free_of[c] = list(range(first, first + self._capacity[c]))
+        else:
+            held = (self._current[each] for each in self._seen)
+            c = min((c for c in held if c >= 0 and self._free_of[c]), default=-1)
+            if c >= 0:
+                self._free_of[c].sort()
+                self._left[self._current.index(c)] = -1
+            return c, True
+        self._free_of[c].sort()
+        self._seen.add(cpu)
+        self._current[cpu], self._held[c] = c, True
+        return c, False
 
 
 def _measure(allocations: Ints, searches: list[tuple[int, int, int]], slot: Ints, before: Ints16, tail: Ints) -> None:
