@@ -11,7 +11,7 @@ from swaptrace.model.errors import UsageError
 from swaptrace.model.report import Report
 from swaptrace.policies.registry import resolve
 from swaptrace.replay.engine import replay
-from tests.conformance.test_twins import SPECS
+from tests.conformance.test_twins import SMALL_FLASH, SPECS
 from tests.conformance.twins import slow_policy
 from tests.engines import ENGINES
 from tests.streams import MemoryTrace, random_trace
@@ -87,3 +87,12 @@ def test_a_cgroup_without_entries_is_named() -> None:
     report = replay(random_trace(6, 1001).cut([]), [resolve("vswap-v6")], memcg=77)[0]
     assert any("memory cgroup 77" in text for text in report.warnings)
     assert set(swapoff(report).values()) == {0}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32), row=st.integers(100, 599))
+def test_a_page_that_the_timer_wrote_before_it_was_stored_again_waits(engine: Engine, seed: int, row: int) -> None:
+    trace = random_trace(seed, 600, slots=600, rewrites=0.55, live=40)
+    with using_engine(engine):
+        assert_twin(trace, f"vswap-v6+{SMALL_FLASH},timer=250ns", [row], 10 * row, None, "latest")
