@@ -5,12 +5,14 @@ pages hold slots, too. It keeps the slot until its end. A slot is idle while the
 there: zero, same-filled or shared; waiting in a buffer; in a compressed pool, or loaded from there, in the swap cache.
 Writeback from the pool ends that. Under a dedup stage each block in the buffer makes a slot idle, even if the object
 that wrote it has gone: an upper bound there. The table that says which slots are in use is the one that the allocator
-scans (:mod:`swaptrace.layouts.scans`).
+scans (:mod:`swaptrace.layouts.scans`). Where the stage below hands out the slots, of several devices (tiers), clusters
+and scans are those of its allocators.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.layouts.scans import charge_table_scan
 from swaptrace.model.component import Area
 from swaptrace.model.ledger import VIRTUAL, Ledger
-from swaptrace.model.ops import Backing, Ops
+from swaptrace.model.ops import Backing, Ops, Scan
 
 __all__ = ["DeviceSlots", "IdleSlots"]
 
@@ -36,7 +38,7 @@ class DeviceSlots:
         self._clusters = ScannedClusters(clusters, entries_per_line=entries_per_line)
         self._entries = new_entries()
         self._idle = IdleSlots()
-        self.used: NDArray[np.int8] = np.empty(0, np.int8)  # per op of this batch: change of clusters in use
+        self.used: NDArray[np.integer[Any]] = np.empty(0, np.int8)  # per op of this batch: change of clusters in use
 
     def enter(self, ops: Ops) -> None:
         """Set ``ops.entry``: the physical slot of each op's object."""
@@ -48,7 +50,10 @@ class DeviceSlots:
 
     def hold(self, ops: Ops, ledger: Ledger) -> None:
         """Count entries, slots, slots whose page is elsewhere, and what the allocator read to find free ones."""
-        charge_table_scan(ledger, self._scan)
+        scan: Scan | None = self._scan
+        if ops.entries is not None:  # of several devices, each with an allocator of its own
+            scan, self.used = ops.entries.scan, ops.entries.clusters
+        charge_table_scan(ledger, scan)
         ledger.hold(VIRTUAL, ops.lives)
         ledger.hold("slots.physical", ops.lives)
         if ops.placement is not None and ops.placement.buffered is not None:

@@ -46,6 +46,7 @@ class Direct(Layout):
     name = "direct"
     summary = "direct physical slots with arrays and xarrays (Linux 6.12 to 6.17)"
     direct = True
+    entries_per_line = 64  # of swap_map
     params = (
         choice(
             "bytes",
@@ -102,7 +103,7 @@ class Direct(Layout):
         self._ledger = ledger
         if self._priorities:
             self.areas = space.by_priority(self.name)
-        self._slots = DeviceSlots(space.slots, self._spread, 64, self.areas)  # 64 bytes of swap_map to a line
+        self._slots = DeviceSlots(space.slots, self._spread, self.entries_per_line, self.areas)
         ledger.fix(METADATA, space.slots * _STATIC_BITS // 8)
 
     def enter(self, ops: Ops) -> None:

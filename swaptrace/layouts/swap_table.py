@@ -125,14 +125,14 @@ class SwapTable(Layout):
     def __init__(self, phase: Phase, prefer: bool, priorities: bool) -> None:
         self._phase, self._spread, self._priorities = phase, prefer, priorities
         self._walks, self._lines = slot_costs(phase)
+        self.entries_per_line = 64 if phase.swap_map else ENTRIES_PER_LINE
 
     def start(self, space: Space, ledger: Ledger) -> None:
         """Begin a replay."""
         self._ledger = ledger
         if self._priorities:
             self.areas = space.by_priority(self.name)
-        entries_per_line = 64 if self._phase.swap_map else ENTRIES_PER_LINE
-        self._slots = DeviceSlots(space.slots, self._spread, entries_per_line, self.areas)
+        self._slots = DeviceSlots(space.slots, self._spread, self.entries_per_line, self.areas)
         ledger.fix(
             METADATA,
             space.slots * self._phase.static_bits // 8 + -(-space.slots // CLUSTER) * self._phase.header,

@@ -148,15 +148,17 @@ def size_param() -> Param:
     return Param("size", "0", doc, parse, "slots", ("4096", "6000"))
 
 
-def choice(name: str, default: str, doc: str, options: Mapping[str, Any]) -> Param:
-    """Return a parameter that is one of the names in ``options``."""
+def choice(
+    name: str, default: str, doc: str, options: Mapping[str, Any], examples: tuple[str, ...] | None = None
+) -> Param:
+    """Return a parameter that is one of the names in ``options``; all of them are examples unless some are given."""
 
     def parse(text: str) -> Any:
         if text not in options:
             raise UsageError(f"unknown value {text!r}.", closest(text, options))
         return options[text]
 
-    return Param(name, default, doc, parse, "|".join(options), tuple(options))
+    return Param(name, default, doc, parse, "|".join(options), tuple(options) if examples is None else examples)
 
 
 PREFER = choice(
@@ -171,6 +173,7 @@ PRIORITIES = choice(
     "off",
     "on: the recorded swap devices are several, used by priority; off: they act as one",
     {"off": False, "on": True},
+    examples=(),  # they act on traces of several devices
 )
 
 
@@ -253,6 +256,10 @@ class Stage(Component, Protocol):
         """
         return Account()
 
+    def remains(self) -> Mapping[str, int]:
+        """Return what dead pages still hold now, by gauge: nothing, or so much."""
+        return MappingProxyType({})
+
     def idle(self) -> bool:
         """Return whether it has had nothing to do so far: then it may change no figure but its own."""
         return self.account() == Account()
@@ -270,6 +277,7 @@ class Layout(Component, Protocol):
     """
 
     direct: ClassVar[bool]
+    entries_per_line: int = 8  # slots to a cache line of the table that the allocator scans
     scan_asks_owners: ClassVar[bool] = False  # the allocator asks the entry of each slot in use that it passes over
     mixed: bool = False
     reverse_map: bool = True  # a virtual layout: a physical slot leads back to its entry

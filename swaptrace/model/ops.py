@@ -159,6 +159,7 @@ class Ops:
     mapped_clusters: NDArray[np.int8] | None = None
     writes: DeviceWrites | None = None
     placement: Placement | None = None
+    entries: Placement | None = None  # where the placement, not the layout, hands out the slots that are swap entries
     device_walk: Bools | None = None  # ops that also walk a map of the device, below the swap slot
     pooled: NDArray[np.integer[Any]] | None = None  # change of the number of objects in a compressed pool
 

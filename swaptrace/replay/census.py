@@ -3,10 +3,12 @@
 Rule. An entry lives from the OUT that begins its object to the FREE that ends it. Its data is where its latest OUT put
 it: elided (zero, same-filled), or in a *block*, its own or one that it shares. A block is where the latest op that
 stored it left it (the backing of an OUT that is no hit, or of a WRITEBACK); one in a RAM buffer is on the disk from the
-next write of it to the device on, which may be in the op that stored it. The swap cache may still have the page of an
-entry whose latest op is a read or a hit: a clean page that was reclaimed since then shows in no event. An entry has
-one page table entry, one more for each DUP, one less for each PUT. Its memory cgroup is that of its latest OUT.
-Under a layout that has both kinds of entries, it is a slot of the device or virtual as its ops say (``ops.mapped``).
+next write of it to the device on, which may be in the op that stored it. A read that took the page out of a compressed
+pool left it in the swap cache alone: nothing holds its data below until the next OUT. The swap cache may still have the
+page of an entry whose latest op is a read or a hit: a clean page that was reclaimed since then shows in no event. An
+entry has one page table entry, one more for each DUP, one less for each PUT. Its memory cgroup is that of its latest
+OUT. Under a layout that has both kinds of entries, it is a slot of the device or virtual as its ops say
+(``ops.mapped``).
 
 The tables are indexed by handle and by block: their size is bounded by live state. Of several ops on one thing in a
 batch the last wins, which is what numpy's assignment to repeated indices does.
@@ -25,12 +27,12 @@ from swaptrace.replay.moment import Moment
 
 __all__ = ["Census", "Standing"]
 
-_DEAD, _IN_BLOCK = 255, 254  # besides the backings of elided pages
+_DEAD, _IN_BLOCK = 255, 254  # besides the backings of pages that are in no block
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One row per live entry: where its data is, in which block (meaningless where elided), how many page table
+    """One row per live entry: where its data is, in which block (meaningless where it is in none), how many page table
     entries it has, whether the swap cache may have its page, and whether it is a slot of the device (``mapped``; None
     where all entries are of one kind)."""
 
@@ -66,10 +68,17 @@ class Census:
         self._grow(int(ops.handle.max()) + 1)
         op, handle = ops.op, ops.handle
         out = op == Op.OUT
-        outs, ends = np.flatnonzero(out), np.flatnonzero(out | (op == Op.FREE))
+        outs = np.flatnonzero(out)
         elided = (ops.backing == Backing.ZERO) | (ops.backing == Backing.SAME)
         held = np.where(elided, ops.backing, np.uint8(_IN_BLOCK))
-        self._held[handle[ends]] = np.where(out, held, np.uint8(_DEAD))[ends]
+        held[op == Op.FREE] = _DEAD
+        moves = out | (op == Op.FREE)
+        if ops.pooled is not None:
+            loaded = (op == Op.IN) & (ops.pooled < 0)
+            held[loaded] = Backing.CACHE
+            moves |= loaded
+        at = np.flatnonzero(moves)
+        self._held[handle[at]] = held[at]
         self._block[handle[outs]] = ops.block[outs]
         seen = np.flatnonzero(op <= Op.HIT)
         self._cached[handle[seen]] = ((op == Op.IN) | (op == Op.HIT))[seen]

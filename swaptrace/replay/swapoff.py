@@ -64,7 +64,8 @@ def _vectors(layout: Layout, standing: Standing, of_memcg: bool) -> Iterator[tup
     slots = of_one_kind if standing.mapped is None else standing.mapped
     on_device = (standing.backing == Backing.DISK) | (standing.backing == Backing.RAM)
     pooled = standing.backing == Backing.ZSWAP
-    stored = (standing.backing != Backing.ZERO) & (standing.backing != Backing.SAME)
+    nowhere = (Backing.ZERO, Backing.SAME, Backing.CACHE)
+    stored = ~np.isin(standing.backing, nowhere)
     behind = on_device & ~slots  # virtual entries that the device backs
     found = int(np.count_nonzero(slots))
     found += _distinct(standing.block[behind]) if layout.reverse_map else len(standing) - found

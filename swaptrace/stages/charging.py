@@ -105,7 +105,7 @@ class Charging:
         for name, charges in (("first", self.first()), ("split", self.split()), ("all", self.all())):
             yield f"dedup.charges.{name}_bytes_peak", max(charges.peak.values(), default=0)
             if name != "split":  # its sum is that of first
-                yield f"dedup.charges.{name}_bytes_end", sum(charges.now.values())
+                yield f"dedup.charges.{name}_total_bytes_end", sum(charges.now.values())
         yield "dedup.charges.stranded_bytes_peak", int(self._stranded[1])
 
     def _charges(self, rule: int) -> Charges:

@@ -46,7 +46,7 @@ from swaptrace.kernels.pressure import Pressure
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
 from swaptrace.model.component import PAGE, Account, Layout, Role, Space, Stage
 from swaptrace.model.errors import UsageError
-from swaptrace.model.ledger import METADATA, Ledger
+from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, DeviceWrites, Op, Ops, Placement
 from swaptrace.stages.flash_params import PARAMS
@@ -261,3 +261,8 @@ class Flash(Stage):
         if self._compress:
             return Account(kept + counts["write.packed_pages"], added=self._ledger.written.pages)
         return Account(kept, added=(counts["write.host_gc_bytes"] + counts["write.host_padding_bytes"]) // PAGE)
+
+    def remains(self) -> Mapping[str, int]:
+        """With tombstones dead pages keep their place in the buffer until a flush passes it."""
+        held = self._ledger.gauges.get("buffer.bytes", Gauge()).now
+        return {"buffer.bytes": held if self._tombstone and not self._log.buffered else 0}

@@ -136,7 +136,9 @@ class Tiers(Stage):
                 "Give sizes= in bytes, as in 64MiB/1GiB.",
             )
         self._tiers = [
-            ScannedClusters(PhysicalClusters(size, MAX_CPUS, spread=self._spread), layout.scan_asks_owners)
+            ScannedClusters(
+                PhysicalClusters(size, MAX_CPUS, spread=self._spread), layout.scan_asks_owners, layout.entries_per_line
+            )
             for size in slots
         ]
         self._mapped = [MappedClusters(-(-size // CLUSTER)) for size in slots]
@@ -154,9 +156,12 @@ class Tiers(Stage):
         )
         slot, clusters, scan = self._slots(ops, acts)
         self._account(ops, acts, slot)
-        if not at_entry:
-            slots = who.takes.view(np.int8) - who.gives.view(np.int8)
-            ops.placement = Placement(slots, clusters, who.takes, who.gives, scan=scan)
+        slots = who.takes.view(np.int8) - who.gives.view(np.int8)
+        placement = Placement(slots, clusters, who.takes, who.gives, scan=scan)
+        if at_entry:
+            ops.entries = placement
+        else:
+            ops.placement = placement
             moved = np.flatnonzero(acts.act == Act.ARRIVE)
             if len(moved):
                 none = np.empty(0, np.int64)

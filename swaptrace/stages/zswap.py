@@ -114,6 +114,7 @@ class Zswap(Stage):
             "recorded",
             "compressed sizes: those of the recording kernel, or of a compressor in the sample of contents",
             {name: name for name in ("recorded", *COMPRESSORS)},
+            (),  # the others need a sample of contents beside the trace
         ),
         Param("ram", "recorded", "RAM of which pool=N% is a share; recorded: what the trace says", _ram, "bytes"),
     )  # fmt: skip

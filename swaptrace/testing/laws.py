@@ -140,7 +140,8 @@ def end(subject: Subject) -> None:
         unit = cached.get(name, 0)
         if stale and name != VIRTUAL:
             continue  # blocks that no object has are in slots
-        if (gauge.now % unit if unit else gauge.now) or gauge.now > cpus * unit:
+        left = gauge.now - sum(stage.remains().get(name, 0) for stage in run.stages)
+        if (left % unit if unit else left) or left > cpus * unit:
             kept = f", and each of {cpus} CPUs may keep {unit}" if unit else ""
             raise LawBroken("end", f"{name} is {gauge.now} when every object is freed{kept}")
 
@@ -163,8 +164,10 @@ def neutrality(subject: Subject) -> None:
         except UsageError:  # what stands below needs the stage
             continue
         skip = _MOVES if run.stream.shared and not other.stream.shared else ()
-        names = [name for name in bare.metrics if name in report.metrics and not name.startswith(skip)]
-        _same("neutrality", report, bare, (f"with {part.kind.name}", "without"), names)
+        for name, figure in bare.metrics.items():
+            if name in report.metrics and not name.startswith(skip) and report.metrics[name].value != figure.value:
+                how = f"{name} is {report.metrics[name].value} with {part.kind.name}, {figure.value} without"
+                raise LawBroken("neutrality", how)
 
 
 def recorded_slots(subject: Subject) -> None:

@@ -13,8 +13,8 @@ fetch and a drop are of a block that lives. A drop comes before the store of the
 they are the objects that live.
 
 *Slots*: blocks that live are in slots or wait in a buffer, for placements that hand out slots (entries beside the
-virtual ones have theirs from the layout); there are not more of them than entries, but for blocks that a stage keeps
-although no object has them, and a virtual layout has not more physical slots than that.
+virtual ones have a slot, whether their content is there or not); there are not more of them than entries, but for
+blocks that a stage keeps although no object has them, and a virtual layout has not more physical slots than that.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Watched(Run):
             self.placed += int(placement.slots.sum(dtype=np.int64))
             if placement.buffered is not None:
                 self.placed += int(placement.buffered.sum(dtype=np.int64))
-            if not blocks - self.layout.beside() <= self.placed <= blocks:
+            if not blocks <= self.placed <= blocks + self.layout.beside():
                 raise LawBroken("slots", f"{self.placed} blocks in slots or a buffer, and {blocks} live")
         most = len(self.stream.entries) + stale
         if blocks > most:

@@ -78,14 +78,14 @@ def test_an_index_in_the_pool_with_nothing_to_share_changes_nothing_else(spec: s
     priced = ("indirection.ns", "cost.")
     assert {name: figure for name, figure in dedup.metrics.items() if name in plain.metrics} == plain.metrics
     added = {n for n, f in dedup.metrics.items() if f.value and not n.startswith(priced)} - plain.metrics.keys()
-    assert added - {f"dedup.charges.{rule}_bytes_{when}" for rule in ("first", "split", "all") for when in WHEN} == {
+    assert added - {f"dedup.charges.{rule}_{when}" for rule in ("first", "split", "all") for when in WHEN} == {
         "dedup.index_bytes_peak", "dedup.unique_peak", "dedup.refs_max", "dedup.unhashed", "dedup.charges.memcgs",
     }  # fmt: skip
     assert dedup.value("dedup.unique_peak") == plain.value("zswap.pages_peak")
     assert dedup.value("dedup.index_bytes_peak") == (24 + 24) * (plain.value("zswap.pages_peak") or 0)
 
 
-WHEN = ("peak", "end")
+WHEN = ("bytes_peak", "total_bytes_end")
 
 
 @settings(max_examples=3, deadline=None)
@@ -98,8 +98,8 @@ def test_every_owner_of_a_shared_page_is_pointed_to_its_slot_or_gets_a_copy(seed
     for name in ("dedup.hits", "zswap.writebacks", "zswap.loads", "dedup.charges.all_bytes_peak"):
         assert virtual.value(name) == direct.value(name)
     for rule in ("first", "all"):
-        end = virtual.value(f"dedup.charges.{rule}_bytes_end") or 0
-        assert end >= (virtual.value("dedup.charges.first_bytes_end") or 0) > 0
+        end = virtual.value(f"dedup.charges.{rule}_total_bytes_end") or 0
+        assert end >= (virtual.value("dedup.charges.first_total_bytes_end") or 0) > 0
     pinned = run(trace, "vswap-zswap:pool=128KiB+dedup:shared=pin")
     assert pinned.value("dedup.repointed") == 0
     assert (pinned.value("zswap.pinned_bytes_peak") or 0) > 0

@@ -211,3 +211,10 @@ def test_memory_cgroups_that_appear_late(seed: int, cuts: list[int], first: int)
     trace = random_trace(seed, 2500)
     trace.columns["memcg"][:first] = np.minimum(trace.columns["memcg"][:first], 1)
     assert_twin(trace, "swap-table+dedup", cuts)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32), row=st.integers(100, 599))
+def test_a_page_that_the_timer_wrote_before_it_was_stored_again_waits(seed: int, row: int) -> None:
+    trace = random_trace(seed, 600, slots=600, rewrites=0.55, live=40)
+    assert_twin(trace, f"vswap-v6+{SMALL_FLASH},timer=250ns", [row], at=10 * row)

@@ -35,6 +35,7 @@ class SlowOp:
     device_walk: bool = False
     scans: list[tuple[int, list[tuple[int, Hashable]]]] = field(default_factory=list)
     """Per slot taken: the slot, and the slots in use that were passed over on the way to it, with their blocks."""
+    entry_clusters: int | None = None  # in use, where the stage below hands out the slots that are swap entries
     mapped: bool = False  # its swap entry is a slot, under a layout that has virtual entries, too
     pool: frozenset[int] = frozenset()  # who is in a compressed pool after it
 

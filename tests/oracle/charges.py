@@ -42,5 +42,5 @@ class SlowCharges:
             out[f"dedup.charges.{rule}_bytes_peak"] = max(peaks, default=0)
             if rule != "split":
                 end = sum(charge for (name, _), charge in self.now.items() if name == rule)
-                out[f"dedup.charges.{rule}_bytes_end"] = float(end)
+                out[f"dedup.charges.{rule}_total_bytes_end"] = float(end)
         return out

@@ -13,7 +13,7 @@ from tests.oracle.stages.flash import SlowFlash
 
 @dataclass(eq=False)
 class Entry:
-    """One live entry: ``elided``, or in ``block``."""
+    """One live entry: in ``block``, or ``elided``: nothing below holds its data."""
 
     elided: bool
     block: Hashable
@@ -36,6 +36,8 @@ class SlowCensus:
             self.entries[op.obj] = Entry(op.backing in ("ZERO", "SAME"), op.block, op.memcg, ptes, op.mapped)
         elif op.name in ("IN", "HIT"):
             self.entries[op.obj].cached = True
+            if op.name == "IN" and op.backing == "ZSWAP" and op.obj not in op.pool:
+                self.entries[op.obj].elided = True  # the swap cache alone has it
         elif op.name in ("DUP", "PUT"):
             self.entries[op.obj].ptes += 1 if op.name == "DUP" else -1
         stored = op.out and op.backing not in ("ZERO", "SAME", "SHARED")

@@ -77,7 +77,7 @@ CONTENTS: tuple[Metric, ...] = (
     ),
     *(
         Metric(
-            f"dedup.charges.{rule}_bytes_end",
+            f"dedup.charges.{rule}_total_bytes_end",
             "B",
             NEITHER,
             EXACT,

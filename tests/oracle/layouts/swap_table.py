@@ -40,13 +40,17 @@ class SlowSwapTable(SlowLayout):
         return self.now
 
     def scan(self, op: SlowOp, books: Books, dedup: bool) -> None:
-        if op.name == "NEW":
-            per_line = 64 if self.phase in ("p1", "p2") else 8
-            books.count["lines.scan"] += table_lines(self.now, self.passed, per_line)
+        per_line = 64 if self.phase in ("p1", "p2") else 8
+        found = [(self.now, self.passed)] if op.name == "NEW" else []
+        if op.entry_clusters is not None:
+            found = [(taken, [slot for slot, _ in passed]) for taken, passed in op.scans]
+        for taken, passed in found:
+            books.count["lines.scan"] += table_lines(taken, passed, per_line)
 
     def charge(self, op: SlowOp, books: Books) -> tuple[int, int]:
         books.now["virtual"] = books.now["physical"] = len(self.slot)
-        books.now["meta"] = self.clusters.used_clusters() * self.page + 9 * books.now["pooled"]
+        used = self.clusters.used_clusters() if op.entry_clusters is None else op.entry_clusters
+        books.now["meta"] = used * self.page + 9 * books.now["pooled"]
         if op.out or op.name in ("FREE", "WRITEBACK"):
             self.idle.discard(op.obj)
         if op.out and op.backing in ("ZERO", "SAME", "SHARED", "ZSWAP", "ZSWAP_SHARED"):

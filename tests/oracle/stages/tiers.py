@@ -57,7 +57,9 @@ class SlowTiers(SlowStage):
                 self._demote(tier, op, books)
         self.mapped_clusters &= {(tier, slot // 512) for tier, slot in self.where.values()}
         books.now["mapped_clusters"] = len(self.mapped_clusters)
-        if not self.at_entry:
+        if self.at_entry:
+            op.entry_clusters = sum(clusters.used_clusters() for clusters in self.clusters)
+        else:
             books.now["physical"] = len(self.where)
         for tier in range(len(self.sizes)):
             books.now[f"tier{tier}"] = self.pages[tier]
@@ -101,7 +103,9 @@ class SlowTiers(SlowStage):
     def _put(self, block: Hashable, tier: int, op: SlowOp, books: Books) -> None:
         slot, change = self.clusters[tier].step(False, self.units.setdefault(block, len(self.units)), op.cpu)
         self._used(change, books)
-        if not self.at_entry:
+        if self.at_entry:
+            op.scans.append((slot, [(s, None) for run in self.clusters[tier].passed for s in run]))
+        else:
             passed = [s for run in self.clusters[tier].passed for s in run]
             op.scans.append((slot, [(s, self.block_in[tier, s]) for s in passed]))
             self.block_in[tier, slot] = block
