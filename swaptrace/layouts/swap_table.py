@@ -91,6 +91,7 @@ class SwapTable(Layout):
     name = "swap-table"
     summary = "direct physical slots, one swap table entry per slot (today's kernel)"
     direct = True
+    key_params = ("phase",)
     params = (choice("phase", "p4", "phase of the swap table series", PHASES), PREFER, PRIORITIES)
     state_per_slot = (
         ("swap table entry", "8 B per slot of a used cluster"),

@@ -65,6 +65,7 @@ class VswapModule(VswapTable):
 
     name = "vswap-module"
     summary = "virtual entries for some, slots of the device as entries for the rest (Swap Table Edition as a module)"
+    key_params = ("share",)
     params = (
         Param("share", "50%", "share of allocations that go through the virtual space", _millionths, "share"),
         Param("bypass", "none", "memory cgroups whose entries go past it, by id: 7/9", _ids, "ids"),

@@ -72,6 +72,7 @@ class VswapV5(DescriptorLayout):
     name = "vswap-v5"
     summary = "virtual entries with 24-byte descriptors inside the cluster, one walk for each step (v5)"
     scan_asks_owners = True
+    key_params = ("bytes",)
     params = (
         choice(
             "bytes",

@@ -49,6 +49,7 @@ class VswapV6(DescriptorLayout):
 
     name = "vswap-v6"
     summary = "virtual entries with 24-byte descriptors, physical slots at I/O time"
+    key_params = ("bytes",)
     params = (
         choice(
             "mru",

@@ -183,6 +183,7 @@ class Component(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
     params: ClassVar[tuple[Param, ...]] = ()
+    key_params: ClassVar[tuple[str, ...]] = ()  # whose values a reader of a table has to know, defaults or not
     requires: ClassVar[tuple[Capability, ...]] = ()
     columns: ClassVar[tuple[str, ...]] = ()  # trace columns that its ops must carry
     assumptions: ClassVar[tuple[str, ...]] = ()

@@ -46,7 +46,9 @@ class TraceUsed:
 
 @dataclass(frozen=True)
 class PolicyUsed:
-    """Which policy: ``name`` as asked for, ``spec`` in canonical form with every parameter that acts."""
+    """Which policy: ``name`` as asked for, ``spec`` in canonical form with every parameter that acts; ``brief`` is the
+    spec without most of those that have their default.
+    """
 
     name: str
     spec: str
@@ -54,6 +56,7 @@ class PolicyUsed:
     path: tuple[str, ...]
     params: dict[str, str]
     origin: str = "builtin"
+    brief: str = ""
 
 
 @dataclass(frozen=True)

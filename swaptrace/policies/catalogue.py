@@ -49,14 +49,6 @@ class Named:
 
 _IN_PLACE = ("zero", "slots", "ftl")
 NAMED: dict[str, Named] = {
-    "tiers": Named(
-        "swap-table", ("zero", "tiers"), "today's kernel with swap tiers: a fast device in front of a slow one"
-    ),
-    "vswap-tiers": Named(
-        "vswap-table",
-        ("zero", "tiers:demote=10s"),
-        "tiers below virtual entries: pages that lie idle move down, one table update each",
-    ),
     "as-recorded": Named(
         "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
     ),
@@ -67,11 +59,6 @@ NAMED: dict[str, Named] = {
         "swap-table:phase=p3", _IN_PLACE, "swap table phase III: the count in the table, no swap_map"
     ),
     "swap-table": Named("swap-table", _IN_PLACE, "today's kernel: direct physical slots, swap table phase IV"),
-    "swap-table+dedup": Named(
-        "swap-table",
-        ("zero", "dedup", "slots", "ftl"),
-        "today's kernel on a device that stores equal contents once",
-    ),
     "vswap-v3": Named(
         "vswap-v3", _IN_PLACE, "virtual swap space v3: 24-byte descriptors, a walk for each step, frees one by one"
     ),
@@ -79,8 +66,30 @@ NAMED: dict[str, Named] = {
         "vswap-v5", _IN_PLACE, "virtual swap space v5: as v3, frees in batches that ask the cgroup of each entry"
     ),
     "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: steps combined, lookup cache, cache-only bit"),
-    "vswap-v6+dedup": Named(
-        "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
+    "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
+    "vswap-module": Named(
+        "vswap-module",
+        _IN_PLACE,
+        "virtual swap as a module next to ordinary swap: half of the allocations go past it, or chosen cgroups do",
+        (
+            "lkml.iu.edu/2603.3/04457",
+            "CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com",
+            "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
+        ),
+    ),
+    "flash-device": Named(
+        "swap-table",
+        ("zero", "flash", "ftl"),
+        "today's kernel over a flash-friendly device, which buffers and maps its slots to erase blocks",
+        ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657"),
+    ),
+    "flash-vswap": Named(
+        "vswap-v6", ("zero", "flash", "ftl"), "flash-friendly buffering inside vswap v6: no second map"
+    ),
+    "triple": Named(
+        "stacked:upper=vswap-v6",
+        ("zero", "flash", "ftl"),
+        "virtual -> virtual -> physical: vswap v6 over a flash-friendly device with a map of its own",
     ),
     "zswap": Named(
         "swap-table",
@@ -108,50 +117,41 @@ NAMED: dict[str, Named] = {
         ("zero", "zram"),
         "vswap v6 on zram: each page is looked up twice, in the virtual space and in the table of zram",
     ),
-    "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
-    "vswap-module": Named(
-        "vswap-module",
-        _IN_PLACE,
-        "virtual swap as a module next to ordinary swap: half of the allocations go past it, or chosen cgroups do",
-        (
-            "lkml.iu.edu/2603.3/04457",
-            "CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com",
-            "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
-        ),
-    ),
-    "vswap-table+dedup": Named(
-        "vswap-table", ("zero", "dedup", "slots", "ftl"), "Swap Table Edition with inline dedup per device"
-    ),
-    "flash-vswap": Named(
-        "vswap-v6", ("zero", "flash", "ftl"), "flash-friendly buffering inside vswap v6: no second map"
-    ),
-    "flash-device": Named(
+    "swap-table+dedup": Named(
         "swap-table",
-        ("zero", "flash", "ftl"),
-        "today's kernel over a flash-friendly device, which buffers and maps its slots to erase blocks",
-        ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657"),
-    ),
-    "triple": Named(
-        "stacked:upper=vswap-v6",
-        ("zero", "flash", "ftl"),
-        "virtual -> virtual -> physical: vswap v6 over a flash-friendly device with a map of its own",
-    ),
-    "flash-vswap+dedup": Named(
-        "vswap-v6",
-        ("zero", "dedup", "flash", "ftl"),
-        "flash-friendly buffering inside vswap v6, equal contents once",
+        ("zero", "dedup", "slots", "ftl"),
+        "today's kernel on a device that stores equal contents once",
     ),
     "dedup-loose": Named(
         "swap-table",
         ("zero", "dedup:index=loose", "slots", "ftl"),
         "device dedup whose index keeps freed contents until they are cleaned",
     ),
+    "vswap-v6+dedup": Named(
+        "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
+    ),
+    "vswap-table+dedup": Named(
+        "vswap-table", ("zero", "dedup", "slots", "ftl"), "Swap Table Edition with inline dedup per device"
+    ),
+    "flash-vswap+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup", "flash", "ftl"),
+        "flash-friendly buffering inside vswap v6, equal contents once",
+    ),
+    "ksm": Named(
+        "swap-table", ("ksm", *_IN_PLACE), "today's kernel with pages merged in RAM by KSM before they are swapped"
+    ),
     "zero-ro": Named(
         "swap-table",
         ("zero:ro=on", "slots", "ftl"),
         "today's kernel, zero pages mapped read-only instead of becoming swap",
     ),
-    "ksm": Named(
-        "swap-table", ("ksm", *_IN_PLACE), "today's kernel with pages merged in RAM by KSM before they are swapped"
+    "tiers": Named(
+        "swap-table", ("zero", "tiers"), "today's kernel with swap tiers: a fast device in front of a slow one"
+    ),
+    "vswap-tiers": Named(
+        "vswap-table",
+        ("zero", "tiers:demote=10s"),
+        "tiers below virtual entries: pages that lie idle move down, one table update each",
     ),
 }

@@ -49,6 +49,13 @@ class Part(Generic[C]):
         """Return the trace columns that this part looks at."""
         return self.kind.asks(self.texts)[1]
 
+    @property
+    def brief(self) -> str:
+        """Return the text with those parameters alone that differ from their default or that a reader has to know."""
+        shown = (p for p in self.kind.params if p.name in self.kind.key_params or self.texts[p.name] != p.default)
+        texts = ",".join(f"{p.name}={self.texts[p.name]}" for p in shown)
+        return f"{spelled(self.kind)}:{texts}" if texts else spelled(self.kind)
+
     def build(self) -> C:
         """Return a fresh instance with parsed parameters."""
         texts = self.texts
@@ -76,6 +83,11 @@ class Policy:
     def spec(self) -> str:
         """Return the canonical spec: every parameter that acts, with its value."""
         return "+".join(part.spec for part in self.parts)
+
+    @property
+    def brief(self) -> str:
+        """Return the spec as it stands above tables: parameters that it leaves out have their default."""
+        return "+".join(part.brief for part in self.parts)
 
     @property
     def origin(self) -> str:

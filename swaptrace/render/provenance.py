@@ -44,8 +44,9 @@ def header(reports: Sequence[Report], notes: Sequence[str] = (), width: int = MA
     for key, report in zip(names(len(reports)), reports, strict=True):
         policy = report.policy
         lines += entry(key, policy.name, width)
-        if policy.spec != policy.name:
-            lines += entry("", f"= {policy.spec}", width)
+        made_of = policy.brief or policy.spec
+        if made_of != policy.name:
+            lines += entry("", f"= {made_of}", width)
     costs = dict.fromkeys(_cost(report.cost) for report in reports)
     lines += entry("cost", " and ".join(costs), width)
     tool = reports[0].tool

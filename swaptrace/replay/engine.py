@@ -234,6 +234,7 @@ def _report(trace: Trace, run: Run, objects: Objects, command: str, free_inferen
             path=path,
             params={f"{part.kind.name}.{k}": v for part in policy.parts for k, v in part.texts.items()},
             origin=policy.origin,
+            brief=policy.brief,
         ),
         cost=CostUsed("", ""),
         metrics=figures(run.ledger, counts, run.stages),

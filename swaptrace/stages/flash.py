@@ -67,6 +67,7 @@ class Flash(Stage):
     role = Role.PLACEMENT
     moves = True
     summary = "RAM buffer, then whole erase blocks written in sequence"
+    key_params = ("buffer", "erase")
     params = PARAMS
     assumptions = (
         "The buffer is first in, first out; it is compressed only with compress=recorded, by lz4.",

@@ -34,6 +34,7 @@ class Ftl(Stage):
     name = "ftl"
     role = Role.DEVICE
     summary = "the device's own page-mapped translation and garbage collection"
+    key_params = ("erase", "op")
     params = (
         bytes_param("erase", "4MiB", "erase block (superblock) of the device", ("32KiB", "64KiB")),
         share_param("op", "7%", "over-provisioning: spare capacity as a share of the device", ("0%", "20%", "100%")),

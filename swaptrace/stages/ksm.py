@@ -56,6 +56,7 @@ class Ksm(Stage):
 
     name = "ksm"
     summary = "equal pages share one swap entry if the scanner had time to merge them"
+    key_params = ("lag",)
     params = (
         Param(
             "lag",

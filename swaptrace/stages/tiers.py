@@ -80,6 +80,7 @@ class Tiers(Stage):
     role = Role.PLACEMENT
     over_ftl = False
     under_mixed = True
+    key_params = ("sizes",)
     params = (
         Param(
             "sizes",

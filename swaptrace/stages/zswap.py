@@ -98,6 +98,7 @@ class Zswap(Stage):
 
     name = "zswap"
     summary = "compressed pool in RAM, written back from its oldest end"
+    key_params = ("pool",)
     params = (
         Param("pool", "unlimited", "bytes that the pool may occupy, or a share of RAM, as 20%", _pool, "bytes"),
         choice("order", "fifo", "which page is oldest: first stored, or last used", {"fifo": False, "lru": True}),
