@@ -21,6 +21,9 @@ from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
 from swaptrace.kernels.pool import NEVER, Limits, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
+from swaptrace.kernels.stale_lists import ListStale
+from swaptrace.kernels.stale_loop import LoopStale
+from swaptrace.kernels.stale_state import StaleTaken
 from swaptrace.kernels.tiering_lists import ListTiering
 from swaptrace.kernels.tiering_loop import LoopTiering
 from swaptrace.model.errors import SpaceError
@@ -111,6 +114,8 @@ def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Op
                     (gone, block, bool(taken.hit[i]), bool(ops.inplace[i]), int(taken.unique[i]), int(where[i]))
                 )
                 at += 1
+            if isinstance(taken, StaleTaken):
+                seen.append((taken.stale_hit.tolist(), taken.stale.tolist()))
             seen.append((taken.unhashed, taken.refs_max, sorted(form.holders()[1].tolist())))
     return seen
 
@@ -122,6 +127,27 @@ def test_contents_and_places(engine: Engine, seed: int, cuts: list[int], kinds: 
     trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=200)
     loop = contents(LoopContents(), LoopPlaces(), ops_of(trace, cuts), engine)
     assert loop == contents(VectorContents(), VectorPlaces(), ops_of(trace, cuts), "numpy")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=seeds,
+    cuts=cut_marks,
+    kinds=st.sampled_from([3, 40]),
+    ttl=st.sampled_from([0, 2_000, 100_000, 1 << 62]),
+    capacity=st.sampled_from([0, 5, 1000]),
+    room=st.sampled_from([20, 150, 1 << 62]),
+)
+def test_contents_that_are_forgotten_late(
+    engine: Engine, seed: int, cuts: list[int], kinds: int, ttl: int, capacity: int, room: int
+) -> None:
+    trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=200)
+    loop, lists = LoopStale(ttl, capacity), ListStale(ttl, capacity)
+    loop.room = lists.room = room
+    assert contents(loop, LoopPlaces(), ops_of(trace, cuts), engine) == contents(
+        lists, VectorPlaces(), ops_of(trace, cuts), "numpy"
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
