@@ -21,6 +21,9 @@ from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
 from swaptrace.kernels.pool import NEVER, Limits, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
+from swaptrace.kernels.shared_pool_lists import ListShared
+from swaptrace.kernels.shared_pool_loop import LoopShared
+from swaptrace.kernels.shared_pool_state import SharedRules
 from swaptrace.kernels.stale_lists import ListStale
 from swaptrace.kernels.stale_loop import LoopStale
 from swaptrace.kernels.stale_state import StaleTaken
@@ -183,6 +186,47 @@ def test_pools_that_are_never_written_back(
                 for pool in (loop, lists, vector)
             )
             assert vector_did == list_did == loop_did
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, cuts=cut_marks, exclusive=st.booleans(), lru=st.booleans())
+def test_pools_with_shared_blocks_that_are_never_written_back(
+    engine: Engine, seed: int, cuts: list[int], exclusive: bool, lru: bool
+) -> None:
+    r = np.random.default_rng(seed)
+    op, unit = r.choice([0, 0, 1, 2], 800).astype(np.uint8), r.integers(0, 30, 800, np.int32)
+    key, known, ts = r.integers(0, 12, 800, np.uint64), r.random(800) < 0.8, np.arange(800)
+    size = np.where(r.random(800) < 0.3, -1, 1 + key.astype(np.int64))  # a content may not be sized everywhere
+    loop = LoopShared(Limits(NEVER, NEVER), SharedRules(lru, exclusive, pin=False, apart=False))
+    lists = ListShared(exclusive)
+    names: tuple[dict[int, int], dict[int, int]] = ({}, {})  # of blocks: the op that began them
+    for a, b in bounds(cuts, 800):
+        rows = op[a:b], unit[a:b], size[a:b], ts[a:b], key[a:b] << np.uint64(60), known[a:b]
+        with using_engine(engine):
+            did = loop.feed(*rows), lists.feed(*rows)
+        for i in range(b - a):
+            seen = []
+            for fed, name in zip(did, names, strict=True):
+                gone, block = name.get(int(fed.drop[i])), int(fed.block[i])
+                if op[a + i] == 0 and not fed.hit[i] and not fed.inplace[i]:
+                    name[block] = a + i
+                seen.append((gone, name.get(block)))
+            assert seen[0] == seen[1]
+        for field in (
+            "found",
+            "hit",
+            "change",
+            "blocks",
+            "pinned",
+            "inplace",
+            "absorbed",
+            "refs_max",
+            "saved",
+            "after",
+        ):
+            one, other = (np.asarray(getattr(fed, field)) for fed in did)
+            assert (one.dtype, one.tolist()) == (other.dtype, other.tolist()), field
 
 
 Acted = list[tuple[list[int], list[int], list[int], list[int], int]]
