@@ -55,28 +55,37 @@ def touched(lengths: Ints, entry: Ints, levels: Bytes, shape: EntryLines) -> tup
 
 
 def _in_vectors(lengths: Ints, entry: Ints, levels: Bytes, shape: EntryLines, used: int) -> tuple[int, int]:
-    low = int(entry.min())
-    bits = (int(entry.max()) - low).bit_length()
-    key = np.repeat((np.arange(len(lengths)) << bits) - low, lengths)
-    key += entry
-    key.sort()
-    once = np.ones(len(key), np.bool_)
-    np.not_equal(key[1:], key[:-1], out=once[1:])
-    if not once.all():  # an op that takes several slots may pass over one of them twice
-        key = key[once]
-    run, entry = key >> bits, (key & ((1 << bits) - 1)) + low
-    cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
-    new = np.ones(len(entry), np.bool_)
-    new[1:] = (cluster[1:] != cluster[:-1]) | (run[1:] != run[:-1])
+    # What a position means, in ascending order: its first line, how many more it has, whether the header has two.
+    position = np.arange(CLUSTER)
     begin = position * shape.entry_bytes + shape.first_byte
     first_line, last_line = begin >> 6, (begin + used - 1) >> 6
-    fresh = np.ones(len(entry), np.bool_)  # its first line is not the last line of the one before
-    fresh[1:] = new[1:] | (first_line[1:] != last_line[:-1])
-    lines = int(np.count_nonzero(fresh)) + int((last_line - first_line).sum())
-    highest = position[np.append(new[1:], True)]  # of each cluster
-    lines += int(np.count_nonzero(highest >= shape.second_line_from))
+    more_bits = int((last_line - first_line).max()).bit_length()
+    means = ((first_line << more_bits) + last_line - first_line) << 1 | (position >= shape.second_line_from)
+    low, own = int(entry.min()) >> ENTRY_BITS, int(means[-1]).bit_length()
+    bits = ((int(entry.max()) >> ENTRY_BITS) - low).bit_length() + own
+    key = np.repeat(np.arange(len(lengths)) << bits, lengths)
+    key += ((entry >> ENTRY_BITS) - low) << own
+    key += means[entry & (CLUSTER - 1)]
+    key = _without_repeats(key)  # most entries lie in the line of the one before: few are left to sort
+    key.sort()
+    key = _without_repeats(key)
+
+    new = np.ones(len(key), np.bool_)  # the first of its cluster in its run
+    np.not_equal(key[1:] >> own, key[:-1] >> own, out=new[1:])
+    meaning = key & ((1 << own) - 1)
+    first_line, more = meaning >> (more_bits + 1), (meaning >> 1) & ((1 << more_bits) - 1)
+    fresh = np.ones(len(key), np.bool_)  # its first line is not the last line of the one before
+    fresh[1:] = new[1:] | (first_line[1:] != first_line[:-1] + more[:-1])
+    highest = meaning[np.append(new[1:], True)]  # of each cluster
     clusters = int(np.count_nonzero(new))
-    return clusters, lines + int(levels[run[new]].sum(dtype=np.int64)) + clusters * shape.fixed_lines
+    lines = int(np.count_nonzero(fresh)) + int(more.sum()) + int((highest & 1).sum())
+    return clusters, lines + int(levels[key[new] >> bits].sum(dtype=np.int64)) + clusters * shape.fixed_lines
+
+
+def _without_repeats(key: Ints) -> Ints:
+    other = np.ones(len(key), np.bool_)
+    np.not_equal(key[1:], key[:-1], out=other[1:])
+    return key[other]
 
 
 @loop
