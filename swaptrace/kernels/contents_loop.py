@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from swaptrace.kernels.contents_state import Contents, Taken
+from swaptrace.kernels.contents_state import ContentTables, Taken
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown, readable
@@ -15,7 +15,7 @@ from swaptrace.model.ops import CARRIED, Ops
 __all__ = ["LoopContents"]
 
 
-class LoopContents(Contents):
+class LoopContents(ContentTables):
     """By block, besides: the op of this batch that stored it, CARRIED between batches."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the two forms of :mod:`swaptrace.kernels.contents` share: their result and their tables."""
+"""What the forms of :mod:`swaptrace.kernels.contents` share: their result and their tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swaptrace.kernels.refcounts import RefCounts
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown
 from swaptrace.model.ops import Ops
 
-__all__ = ["NONE", "UNHASHED", "Contents", "Taken"]
+__all__ = ["NONE", "UNHASHED", "ContentTables", "Contents", "Taken"]
 
 NONE = -1  # content of an object that holds nothing here
 UNHASHED = -2  # content of an object that holds a block that is not in the index
@@ -40,7 +40,19 @@ class Taken:
 
 
 class Contents(ABC):
-    """The index and the objects' references, carried from batch to batch."""
+    """An index and the objects' references, carried from batch to batch."""
+
+    @abstractmethod
+    def holders(self) -> tuple[Ints, NDArray[np.uint64]]:
+        """Return the handles of the objects that hold a content with a hash, and their hashes."""
+
+    @abstractmethod
+    def feed(self, ops: Ops) -> Taken:
+        """Run ops in order; needs the columns ``hash`` and ``has_hash``, and changes nothing in ``ops``."""
+
+
+class ContentTables(Contents):
+    """The state of forms that number contents."""
 
     def __init__(self) -> None:
         self._refs = RefCounts()  # by content number: its references
@@ -54,10 +66,6 @@ class Contents(ABC):
         """Return the handles of the objects that hold a content with a hash, and their hashes."""
         handles = np.flatnonzero(self._content >= 0)
         return handles, self._refs.table.keys(self._content[handles])
-
-    @abstractmethod
-    def feed(self, ops: Ops) -> Taken:
-        """Run ops in order; needs the columns ``hash`` and ``has_hash``, and changes nothing in ``ops``."""
 
     def _grow(self, ops: Ops) -> None:
         size = int(ops.handle.max()) + 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swaptrace.kernels.contents_state import NONE, UNHASHED, Contents, Taken
+from swaptrace.kernels.contents_state import NONE, UNHASHED, ContentTables, Taken
 from swaptrace.kernels.order import in_order
 from swaptrace.kernels.tables import Bools, Ints, Ints32
 from swaptrace.model.ops import CARRIED, NOTHING, Ops
@@ -37,7 +37,7 @@ class _Batch:
     refs_max: int = 0
 
 
-class VectorContents(Contents):
+class VectorContents(ContentTables):
     """No state of its own."""
 
     def feed(self, ops: Ops) -> Taken:

@@ -6,9 +6,12 @@ slot in use: what is made for such a slot (a table of the cluster) is freed with
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
+from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, readable
 
 __all__ = ["MappedClusters", "per_op"]
 
@@ -30,8 +33,13 @@ class MappedClusters:
         change = np.zeros(len(cluster), np.int8)
         if len(cluster) == 0 or not (maps.any() or self._mapped.any()):
             return change
+        if engine_name() == "numba":
+            _walk(
+                readable(cluster, np.int64), readable(used, np.int8), readable(maps, np.bool_), self._mapped, change
+            )  # fmt: skip
+            return change
         # cluster by cluster, cut where one became empty: in each part the first that maps counts, and the end of it
-        order = np.argsort(cluster, kind="stable")
+        order = np.argsort(cluster.astype(np.min_scalar_type(len(self._mapped))), kind="stable")  # small: radix sort
         of, empty, maps = cluster[order], used[order] < 0, maps[order]
         first = np.ones(len(of), np.bool_)
         first[1:] = of[1:] != of[:-1]
@@ -58,3 +66,19 @@ def per_op(at: Ints | Ints32, change: Ints8, ops: int) -> Ints8:
     some = np.flatnonzero(change)
     np.add.at(total, at[some], change[some])
     return total
+
+
+@loop
+def _walk(cluster: Ints, used: Ints8, maps: Bools, mapped: Bools, change: Ints8) -> Any:
+    """Run the slots in order and fill ``change``; return how many clusters came to be mapped."""
+    begun = 0
+    for i in range(len(cluster)):
+        c = cluster[i]
+        if used[i] < 0 and mapped[c]:
+            mapped[c] = False
+            change[i] = -1
+        elif maps[i] and not mapped[c]:
+            mapped[c] = True
+            change[i] = 1
+            begun += 1
+    return begun

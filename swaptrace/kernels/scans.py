@@ -7,7 +7,9 @@ it passes over, without that of the slot which it takes. A slot's owner is the s
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,7 +36,7 @@ class ScannedClusters:
     entries_per_line: int = ENTRIES_PER_LINE
 
     def __post_init__(self) -> None:
-        self._owner: Ints = np.full(self.clusters.slots if self.owners else 0, -1, np.int64)  # by slot
+        self._owner = array("q", [-1]) * (self.clusters.slots if self.owners else 0)  # by slot
 
     def feed(self, giving: Bools, unit: Ints32, cpu: Words16, owner: Ints | None = None) -> tuple[Ints, Ints8, Scan]:
         """Give back and take slots; see :meth:`PhysicalClusters.feed`. ``owner`` int64[n]: for whom an op takes one.
@@ -56,38 +58,41 @@ class ScannedClusters:
         lines += np.where(tail >= 0, (end - 1) // per_line - tail // per_line + 1 - met, 0)
         found = None
         if owner is not None:
-            find = _find_in_loop if engine_name() == "numba" else _find_in_vectors
+            find = _find_in_loop if engine_name() == "numba" else _find_in_arrays
             found = find(giving, slot, owner, self._owner, at, tail, tail_slots, first, before)
         return slot, change, Scan(at, tail_slots + before, lines, found)
 
 
-def _find_in_vectors(
-    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints,
+def _find_in_arrays(
+    giving: Bools, slot: Ints, owner: Ints, owner_of: array[int],
     at: Ints, tail: Ints, tail_slots: Ints, first: Ints, before: Ints,
 ) -> Ints:  # fmt: skip
     """Return the owners of the slots that the ops ``at`` pass over, and note the new ones in ``owner_of``."""
-    begins, lengths = (np.stack(pair, axis=1).ravel() for pair in ((tail, first), (tail_slots, before)))
-    asked = np.repeat(begins - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-    when = np.repeat(at, tail_slots + before)
+    found = array("q")
     taking = np.flatnonzero(~giving)
-    bits = max(1, (len(giving) - 1).bit_length())
-    takes = np.sort((slot[taking] << bits) | taking)
-    place = np.searchsorted(takes, (asked << bits) | when) - 1
-    latest = takes[np.maximum(place, 0)] if len(takes) else np.zeros(len(asked), np.int64)
-    here = (place >= 0) & (latest >> bits == asked)
-    found = np.where(here, owner[np.where(here, latest & ((1 << bits) - 1), 0)], owner_of[asked])
-    owner_of[slot[taking]] = owner[taking]  # in time order: the last one stays
-    return found
+    taken = zip(slot[taking].tolist(), owner[taking].tolist(), strict=True)
+    takes = np.diff(np.searchsorted(taking, at), prepend=0).tolist()  # before each, since the one before
+    parts = (tail.tolist(), (tail + tail_slots).tolist(), first.tolist(), (first + before).tolist())
+    for more, tail_begin, tail_end, begin, end in zip(takes, *parts, strict=True):
+        for s, entry in islice(taken, more):
+            owner_of[s] = entry
+        if tail_end > tail_begin:
+            found += owner_of[tail_begin:tail_end]
+        found += owner_of[begin:end]
+    for s, entry in taken:
+        owner_of[s] = entry
+    return np.array(found, np.int64)
 
 
 def _find_in_loop(
-    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints,
+    giving: Bools, slot: Ints, owner: Ints, owner_of: array[int],
     at: Ints, tail: Ints, tail_slots: Ints, first: Ints, before: Ints,
 ) -> Ints:  # fmt: skip
-    """As :func:`_find_in_vectors`."""
+    """As :func:`_find_in_arrays`."""
     found = np.empty(int((tail_slots + before).sum()), np.int64)
     _find(
-        readable(giving, np.bool_), readable(slot, np.int64), readable(owner, np.int64), owner_of,
+        readable(giving, np.bool_), readable(slot, np.int64), readable(owner, np.int64),
+        np.frombuffer(owner_of, np.int64),
         readable(at, np.int64), readable(tail, np.int64), readable(tail_slots, np.int64), readable(first, np.int64),
         readable(before, np.int64), found,
     )  # fmt: skip

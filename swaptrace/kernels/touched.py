@@ -32,93 +32,114 @@ class EntryLines:
     second_line_from: int = CLUSTER
 
 
-def touched(run: Ints, entry: Ints, levels: Bytes, shape: EntryLines) -> tuple[int, int]:
+def touched(lengths: Ints, entry: Ints, levels: Bytes, shape: EntryLines) -> tuple[int, int]:
     """Return how many clusters and how many lines the runs touch, summed over them.
 
     Args:
-        run: int64[n], at least one, never decreasing: which run an entry belongs to.
-        entry: int64[n].
-        levels: uint8 by run.
+        lengths: int64[k], how many entries each run has.
+        entry: int64[n], at least one; those of a run behind those of the run before.
+        levels: uint8[k].
         shape: what is looked at.
     """
     used = shape.used_bytes or shape.entry_bytes
     if engine_name() != "numba":
-        return _in_vectors(run, entry, levels, shape, used)
-    longest = int(np.diff(np.flatnonzero(np.diff(run, prepend=-1, append=-1))).max())
-    size = 1 << (8 * longest).bit_length()
+        return _in_vectors(lengths, entry, levels, shape, used)
+    size = 1 << (8 * int(lengths.max())).bit_length()
     found = np.zeros(2, np.int64)
     _touch(
-        readable(run, np.int64), readable(entry, np.int64), readable(levels, np.uint8), shape.fixed_lines,
+        readable(lengths, np.int64), readable(entry, np.int64), readable(levels, np.uint8), shape.fixed_lines,
         shape.entry_bytes, shape.first_byte, used, shape.second_line_from, np.full(size, -1, np.int64),
         np.zeros(size, np.int64), found,
     )  # fmt: skip
     return int(found[0]), int(found[1])
 
 
-def _in_vectors(run: Ints, entry: Ints, levels: Bytes, shape: EntryLines, used: int) -> tuple[int, int]:
-    low = int(entry.min())
-    bits = (int(entry.max()) - low).bit_length()
-    key = (run << bits) | (entry - low)
-    key.sort()
-    once = np.ones(len(key), np.bool_)
-    np.not_equal(key[1:], key[:-1], out=once[1:])
-    if not once.all():  # an op that takes several slots may pass over one of them twice
-        key = key[once]
-    run, entry = key >> bits, (key & ((1 << bits) - 1)) + low
-    cluster, position = entry >> ENTRY_BITS, entry & ((1 << ENTRY_BITS) - 1)
-    new = np.ones(len(entry), np.bool_)
-    new[1:] = (cluster[1:] != cluster[:-1]) | (run[1:] != run[:-1])
+def _in_vectors(lengths: Ints, entry: Ints, levels: Bytes, shape: EntryLines, used: int) -> tuple[int, int]:
+    # What a position means, in ascending order: its first line, how many more it has, whether the header has two.
+    position = np.arange(CLUSTER)
     begin = position * shape.entry_bytes + shape.first_byte
     first_line, last_line = begin >> 6, (begin + used - 1) >> 6
-    fresh = np.ones(len(entry), np.bool_)  # its first line is not the last line of the one before
-    fresh[1:] = new[1:] | (first_line[1:] != last_line[:-1])
-    lines = int(np.count_nonzero(fresh)) + int((last_line - first_line).sum())
-    highest = position[np.append(new[1:], True)]  # of each cluster
-    lines += int(np.count_nonzero(highest >= shape.second_line_from))
+    more_bits = int((last_line - first_line).max()).bit_length()
+    means = ((first_line << more_bits) + last_line - first_line) << 1 | (position >= shape.second_line_from)
+    low, own = int(entry.min()) >> ENTRY_BITS, int(means[-1]).bit_length()
+    bits = ((int(entry.max()) >> ENTRY_BITS) - low).bit_length() + own
+    key = np.repeat(np.arange(len(lengths)) << bits, lengths)
+    key += ((entry >> ENTRY_BITS) - low) << own
+    key += means[entry & (CLUSTER - 1)]
+    key = _without_repeats(key)  # most entries lie in the line of the one before: few are left to sort
+    key.sort()
+    key = _without_repeats(key)
+
+    new = np.ones(len(key), np.bool_)  # the first of its cluster in its run
+    np.not_equal(key[1:] >> own, key[:-1] >> own, out=new[1:])
+    meaning = key & ((1 << own) - 1)
+    first_line, more = meaning >> (more_bits + 1), (meaning >> 1) & ((1 << more_bits) - 1)
+    fresh = np.ones(len(key), np.bool_)  # its first line is not the last line of the one before
+    fresh[1:] = new[1:] | (first_line[1:] != first_line[:-1] + more[:-1])
+    highest = meaning[np.append(new[1:], True)]  # of each cluster
     clusters = int(np.count_nonzero(new))
-    return clusters, lines + int(levels[run[new]].sum(dtype=np.int64)) + clusters * shape.fixed_lines
+    lines = int(np.count_nonzero(fresh)) + int(more.sum()) + int((highest & 1).sum())
+    return clusters, lines + int(levels[key[new] >> bits].sum(dtype=np.int64)) + clusters * shape.fixed_lines
+
+
+def _without_repeats(key: Ints) -> Ints:
+    other = np.ones(len(key), np.bool_)
+    np.not_equal(key[1:], key[:-1], out=other[1:])
+    return key[other]
 
 
 @loop
 def _touch(
-    run: Ints, entry: Ints, levels: Bytes, fixed_lines: int, entry_bytes: int, first_byte: int, used: int,
+    lengths: Ints, entry: Ints, levels: Bytes, fixed_lines: int, entry_bytes: int, first_byte: int, used: int,
     second_line_from: int, seen_in: Ints, seen: Ints, found: Ints,
 ) -> Any:  # fmt: skip
     """Fill ``found``. ``seen`` is a hash set that a new run finds empty: a place is taken if ``seen_in`` is the run.
 
-    In it a cluster has 512 numbers: its lines, and two more for its header.
+    In it a cluster has 512 numbers: its lines, and two more for its header. What the entry before has put there is
+    not looked up again.
     """
     mask = len(seen) - 1
     clusters = 0
     lines = 0
-    for i in range(len(run)):
-        r = run[i]
-        position = entry[i] & 511
-        base = (entry[i] >> 9) * 512
-        begin = position * entry_bytes + first_byte
-        first = begin >> 6
-        for what in range(4):
-            key = base + first
-            if what == 1:
-                key = base + ((begin + used - 1) >> 6)
-                if key == base + first:
-                    continue
-            if what == 2:
-                key = base + 510
-            if what == 3:
-                if position < second_line_from:
-                    continue
-                key = base + 511
-            h = (key * 40503 >> 7) & mask
-            while seen_in[h] == r and seen[h] != key:
-                h = (h + 1) & mask
-            if seen_in[h] != r:
-                seen_in[h] = r
-                seen[h] = key
-                lines += 1
-                if what == 2:
-                    clusters += 1
-                    lines += fixed_lines - 1 + levels[r]
+    n = 0
+    for r in range(len(lengths)):
+        latest = -1
+        latest_base = -1
+        for i in range(n, n + lengths[r]):
+            position = entry[i] & 511
+            base = (entry[i] >> 9) * 512
+            begin = position * entry_bytes + first_byte
+            for what in range(4):
+                if what == 0:
+                    key = base + (begin >> 6)
+                    if key == latest:
+                        continue
+                elif what == 1:
+                    key = base + ((begin + used - 1) >> 6)
+                    same = key == base + (begin >> 6)
+                    latest = key
+                    if same:
+                        continue
+                elif what == 2:
+                    key = base + 510
+                    if base == latest_base:
+                        continue
+                    latest_base = base
+                else:
+                    key = base + 511
+                    if position < second_line_from:
+                        continue
+                h = (key * 40503 >> 7) & mask
+                while seen_in[h] == r and seen[h] != key:
+                    h = (h + 1) & mask
+                if seen_in[h] != r:
+                    seen_in[h] = r
+                    seen[h] = key
+                    lines += 1
+                    if what == 2:
+                        clusters += 1
+                        lines += fixed_lines - 1 + levels[r]
+        n += lengths[r]
     found[0] = clusters
     found[1] = lines
     return clusters

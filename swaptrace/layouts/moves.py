@@ -46,6 +46,6 @@ def charge_moves(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: EntryLine
             walks = lines = len(pages)
         else:
             levels = space.levels[writes.at[::slots]]  # of the op that wrote each run
-            walks, lines = touched(pages // slots, entry[pages], levels, costs)
+            walks, lines = touched(np.count_nonzero(chosen.reshape(runs, slots), axis=1), entry[pages], levels, costs)
         ledger.count(f"indirection.lookups.{name}", walks)
         ledger.count(f"indirection.cachelines.{name}", lines)

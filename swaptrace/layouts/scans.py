@@ -45,5 +45,6 @@ def charge_scan(ledger: Ledger, ops: Ops, space: VirtualSpace, costs: EntryLines
     if scan.entry is None:  # shared
         ledger.count(_LINES, slots)
     else:
-        _, lines = touched(np.repeat(scan.at, scan.slots), scan.entry, space.levels, costs)
+        begins = np.flatnonzero(np.diff(scan.at, prepend=-1))  # an op may take slots of several devices
+        _, lines = touched(np.add.reduceat(scan.slots, begins), scan.entry, space.levels[scan.at[begins]], costs)
         ledger.count(_LINES, lines)

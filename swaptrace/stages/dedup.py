@@ -55,7 +55,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.contents import Contents, Taken, new_contents
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.shared_pool import SharedFed
-from swaptrace.kernels.stale import StaleContents, StaleTaken
+from swaptrace.kernels.stale import StaleContents, StaleTaken, new_stale
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
 from swaptrace.model.component import PAGE, Account, Layout, Param, Space, Stage, choice, count_param
 from swaptrace.model.errors import UsageError
@@ -162,7 +162,7 @@ class Dedup(Stage):
             )
         self.in_pool, self.pins = scope, shared
         self._entry, self._loose, self._verify = entry + _SECOND_HASH * (verify == "hash"), index, verify
-        self._contents: Contents = StaleContents(ttl, capacity) if index else new_contents()
+        self._contents: Contents = new_stale(ttl, capacity) if index else new_contents()
         self._sharing = MemcgSharing()
         self._owners = Owners(charges) if scope or charges else None
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, Limits
 from swaptrace.kernels.reshape import behind, latest
-from swaptrace.kernels.shared_pool import SharedFed, SharedPool, SharedRules
+from swaptrace.kernels.shared_pool import SharedFed, SharedRules, new_shared_pool
 from swaptrace.kernels.tables import Bools, Bytes, Ints
 from swaptrace.model.ledger import METADATA, Ledger
 from swaptrace.model.ops import NOTHING, Backing, Ops
@@ -28,7 +28,7 @@ class SharedZswap:
     """
 
     def __init__(self, limits: Limits, lru: bool, exclusive: bool, index: Dedup, apart: bool, ledger: Ledger) -> None:
-        self._pool = SharedPool(limits, SharedRules(lru, exclusive, index.pins, apart))
+        self._pool = new_shared_pool(limits, SharedRules(lru, exclusive, index.pins, apart))
         self._exclusive, self._apart = exclusive, apart
         self._index, self._ledger = index, ledger
 

@@ -21,6 +21,12 @@ from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
 from swaptrace.kernels.pool import NEVER, Limits, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
+from swaptrace.kernels.shared_pool_lists import ListShared
+from swaptrace.kernels.shared_pool_loop import LoopShared
+from swaptrace.kernels.shared_pool_state import SharedRules
+from swaptrace.kernels.stale_lists import ListStale
+from swaptrace.kernels.stale_loop import LoopStale
+from swaptrace.kernels.stale_state import StaleTaken
 from swaptrace.kernels.tiering_lists import ListTiering
 from swaptrace.kernels.tiering_loop import LoopTiering
 from swaptrace.model.errors import SpaceError
@@ -111,6 +117,8 @@ def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Op
                     (gone, block, bool(taken.hit[i]), bool(ops.inplace[i]), int(taken.unique[i]), int(where[i]))
                 )
                 at += 1
+            if isinstance(taken, StaleTaken):
+                seen.append((taken.stale_hit.tolist(), taken.stale.tolist()))
             seen.append((taken.unhashed, taken.refs_max, sorted(form.holders()[1].tolist())))
     return seen
 
@@ -122,6 +130,27 @@ def test_contents_and_places(engine: Engine, seed: int, cuts: list[int], kinds: 
     trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=200)
     loop = contents(LoopContents(), LoopPlaces(), ops_of(trace, cuts), engine)
     assert loop == contents(VectorContents(), VectorPlaces(), ops_of(trace, cuts), "numpy")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=seeds,
+    cuts=cut_marks,
+    kinds=st.sampled_from([3, 40]),
+    ttl=st.sampled_from([0, 2_000, 100_000, 1 << 62]),
+    capacity=st.sampled_from([0, 5, 1000]),
+    room=st.sampled_from([20, 150, 1 << 62]),
+)
+def test_contents_that_are_forgotten_late(
+    engine: Engine, seed: int, cuts: list[int], kinds: int, ttl: int, capacity: int, room: int
+) -> None:
+    trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=200)
+    loop, lists = LoopStale(ttl, capacity), ListStale(ttl, capacity)
+    loop.room = lists.room = room
+    assert contents(loop, LoopPlaces(), ops_of(trace, cuts), engine) == contents(
+        lists, VectorPlaces(), ops_of(trace, cuts), "numpy"
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -157,6 +186,47 @@ def test_pools_that_are_never_written_back(
                 for pool in (loop, lists, vector)
             )
             assert vector_did == list_did == loop_did
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds, cuts=cut_marks, exclusive=st.booleans(), lru=st.booleans())
+def test_pools_with_shared_blocks_that_are_never_written_back(
+    engine: Engine, seed: int, cuts: list[int], exclusive: bool, lru: bool
+) -> None:
+    r = np.random.default_rng(seed)
+    op, unit = r.choice([0, 0, 1, 2], 800).astype(np.uint8), r.integers(0, 30, 800, np.int32)
+    key, known, ts = r.integers(0, 12, 800, np.uint64), r.random(800) < 0.8, np.arange(800)
+    size = np.where(r.random(800) < 0.3, -1, 1 + key.astype(np.int64))  # a content may not be sized everywhere
+    loop = LoopShared(Limits(NEVER, NEVER), SharedRules(lru, exclusive, pin=False, apart=False))
+    lists = ListShared(exclusive)
+    names: tuple[dict[int, int], dict[int, int]] = ({}, {})  # of blocks: the op that began them
+    for a, b in bounds(cuts, 800):
+        rows = op[a:b], unit[a:b], size[a:b], ts[a:b], key[a:b] << np.uint64(60), known[a:b]
+        with using_engine(engine):
+            did = loop.feed(*rows), lists.feed(*rows)
+        for i in range(b - a):
+            seen = []
+            for fed, name in zip(did, names, strict=True):
+                gone, block = name.get(int(fed.drop[i])), int(fed.block[i])
+                if op[a + i] == 0 and not fed.hit[i] and not fed.inplace[i]:
+                    name[block] = a + i
+                seen.append((gone, name.get(block)))
+            assert seen[0] == seen[1]
+        for field in (
+            "found",
+            "hit",
+            "change",
+            "blocks",
+            "pinned",
+            "inplace",
+            "absorbed",
+            "refs_max",
+            "saved",
+            "after",
+        ):
+            one, other = (np.asarray(getattr(fed, field)) for fed in did)
+            assert (one.dtype, one.tolist()) == (other.dtype, other.tolist()), field
 
 
 Acted = list[tuple[list[int], list[int], list[int], list[int], int]]

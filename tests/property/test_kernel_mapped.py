@@ -5,16 +5,20 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.mapped import MappedClusters, per_op
+from tests.engines import ENGINES
 
 CLUSTERS, SLOTS = 4, 3  # small: clusters become empty and mapped again and again
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @given(seed=st.integers(0, 2**32), exchanges=st.integers(0, 300), cuts=st.lists(st.integers(0, 300), max_size=4))
-def test_mapped_clusters(seed: int, exchanges: int, cuts: list[int]) -> None:
+def test_mapped_clusters(engine: Engine, seed: int, exchanges: int, cuts: list[int]) -> None:
     r = np.random.default_rng(seed)
     used, mapped = [0] * CLUSTERS, [False] * CLUSTERS
     rows: list[tuple[int, int, bool, int]] = []  # cluster, change of clusters in use, maps, change of mapped clusters
@@ -32,10 +36,11 @@ def test_mapped_clusters(seed: int, exchanges: int, cuts: list[int]) -> None:
     table = np.array(rows, np.int64).reshape(-1, 4)
     clusters = MappedClusters(CLUSTERS)
     bounds = [0, *sorted(min(cut, exchanges) for cut in cuts), exchanges]
-    found = [
-        clusters.feed(table[a:b, 0], table[a:b, 1].astype(np.int8), table[a:b, 2].astype(np.bool_))
-        for a, b in pairwise(bounds)
-    ]
+    with using_engine(engine):
+        found = [
+            clusters.feed(table[a:b, 0], table[a:b, 1].astype(np.int8), table[a:b, 2].astype(np.bool_))
+            for a, b in pairwise(bounds)
+        ]
     assert np.concatenate(found).tolist() == table[:, 3].tolist()
 
 

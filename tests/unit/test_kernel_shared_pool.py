@@ -7,7 +7,7 @@ import pytest
 
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.pool import IN_RAM, NOWHERE, ON_DEVICE, POOLED, Limits
-from swaptrace.kernels.shared_pool import SharedFed, SharedPool, SharedRules
+from swaptrace.kernels.shared_pool import SharedFed, SharedPool, SharedRules, new_shared_pool
 from swaptrace.model.ops import NOTHING
 from tests.engines import ENGINES
 
@@ -25,7 +25,7 @@ def fed(pool: SharedPool, *rows: tuple[int, int, int]) -> SharedFed:
 
 def pool_of(limit: int, pin: bool = False, apart: bool = False, low: int | None = None) -> SharedPool:
     rules = SharedRules(lru=False, exclusive=True, pin=pin, apart=apart)
-    return SharedPool(Limits(limit, limit if low is None else low), rules)
+    return new_shared_pool(Limits(limit, limit if low is None else low), rules)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
