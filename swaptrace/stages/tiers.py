@@ -34,7 +34,7 @@ from swaptrace.kernels.tiering import Act, Acts, Tiering
 from swaptrace.model.component import PAGE, PREFER, Account, Layout, Param, Role, Space, Stage
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import Backing, DeviceWrites, Ops, Placement, Scan
+from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement, Scan
 from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
 from swaptrace.stages.slots import MAX_CPUS
 
@@ -103,7 +103,7 @@ class Tiers(Stage):
     columns = ("memcg",)
     assumptions = (
         "Every page is an order-0 allocation.",
-        "The memory cgroup of a page is that of its writeout.",
+        "The memory cgroup of a page is that of its latest writeout, also when zswap writes it back later.",
         "No promotion; demotion happens at the next op that touches a tier.",
     )
     references = ("20260527062247.3440692-1-youngjun.park@lge.com",)
@@ -118,6 +118,7 @@ class Tiers(Stage):
             )
         self._slot: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: its slot in its tier
         self._entry: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: whose it is, if the layout asks
+        self._memcg: NDArray[np.uint64] = np.zeros(0, np.uint64)  # by handle: who wrote it out last, if masks ask
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -176,9 +177,23 @@ class Tiers(Stage):
     def _allowed(self, ops: Ops) -> NDArray[np.uint8]:
         """Return for each op the tiers that its cgroup may use, as bits."""
         allowed = np.full(len(ops), self._all, np.uint8)
-        for memcg, mask in self._masks.items():
-            allowed[ops.columns["memcg"] == memcg] = mask
+        if self._masks:
+            owner = self._memcgs(ops)
+            for memcg, mask in self._masks.items():
+                allowed[owner == memcg] = mask
         return allowed
+
+    def _memcgs(self, ops: Ops) -> NDArray[np.uint64]:
+        """Return each op's cgroup: at a later writeback that which wrote the page out, not that of the op before."""
+        memcg: NDArray[np.uint64] = ops.columns["memcg"]
+        self._memcg = grown(self._memcg, int(ops.handle.max()) + 1, 0)
+        back, out = np.flatnonzero(ops.op == Op.WRITEBACK), np.flatnonzero(ops.op == Op.OUT)
+        if len(back):
+            owned = ops.before(memcg, self._memcg, back)
+            memcg = memcg.copy()
+            memcg[back] = owned
+        self._memcg[ops.handle[out]] = memcg[out]  # in time order: the last one stays
+        return memcg
 
     def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int8], Scan]:
         """Return the address of each act, the change of used clusters per op, and what was passed over."""

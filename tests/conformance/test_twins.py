@@ -93,6 +93,7 @@ SPECS = [
     "vswap-module:share=100%,bypass=1/3,redirect=4+zswap:pool=64KiB,load=keep,order=lru",
     "vswap-module:redirect=16,share=70%+zero:ro=on,same=on+ksm:lag=0s",
     "vswap-module:memcg_table=eager,share=0.9+tiers:sizes=20%/25%/60%,memcg=1@2/2@13",
+    "vswap-v5+zswap:shrinker=1us+tiers:sizes=20%/80%,memcg=1@1/2@2",
     # the op that fills the buffer sends its own page to the device
     "vswap-v6+dedup+flash:buffer=64KiB,erase=64KiB",
     "swap-table+flash:buffer=64KiB,erase=64KiB",
