@@ -31,11 +31,21 @@ from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.kernels.tables import grown
 from swaptrace.kernels.tiering import Act, Acts, Tiering
-from swaptrace.model.component import PAGE, PREFER, Account, Layout, Param, Role, Space, Stage
+from swaptrace.model.component import (
+    PAGE,
+    PREFER,
+    Account,
+    Layout,
+    Param,
+    Role,
+    Space,
+    Stage,
+    bytes_or_share,
+    time_param,
+)
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement, Scan
-from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
 from swaptrace.stages.slots import MAX_CPUS
 
 __all__ = ["MOST_TIERS", "Tiers"]
@@ -43,14 +53,17 @@ __all__ = ["MOST_TIERS", "Tiers"]
 MOST_TIERS = 4  # CONFIG_NR_SWAP_TIERS of the series
 _CHANGE = np.array([-1, 1, 0, 0, -1, 1], np.int8)  # by act: of the number of pages in its tier
 _LEAST_SLOTS = 2  # the header and one more
+_MOST_SLOTS = 1 << 31
 
 
 def _sizes(text: str) -> tuple[float | int, ...]:
     """Return bytes (int) or shares of the recorded device (float) per tier, from the top."""
     parts = text.split("/")
     if not 2 <= len(parts) <= MOST_TIERS:
-        raise UsageError(f"not 2 to {MOST_TIERS} tiers.", "Sizes stand from the fastest to the slowest.", "25%/75%")
-    return tuple(parse_share(part) if part.endswith("%") else parse_bytes(part) for part in parts)
+        raise UsageError(
+            f"not 2 to {MOST_TIERS} tiers.", "They stand from the fastest to the slowest.", "For example 25%/75%."
+        )
+    return tuple(map(bytes_or_share, parts))
 
 
 def _masks(text: str) -> dict[int, int]:
@@ -62,14 +75,12 @@ def _masks(text: str) -> dict[int, int]:
         memcg, at, tiers = part.partition("@")
         if not (memcg.isdigit() and at and tiers and set(tiers) <= set("1234")):
             raise UsageError(
-                f"{part!r} is not CGROUP@TIERS.", "The id of a cgroup, and the digits of its tiers.", "7@2/9@12"
+                f"{part!r} is not CGROUP@TIERS.", "A cgroup's id, and the digits of its tiers.", "For example 7@2/9@12."
             )
+        if int(memcg) in masks:
+            raise UsageError(f"cgroup {int(memcg)} is given twice.", "", "Write all its tiers once, as in 7@12.")
         masks[int(memcg)] = sum(1 << int(tier) - 1 for tier in set(tiers))
     return masks
-
-
-def _age(text: str) -> int:
-    return 0 if text == "off" else max(1, parse_time_ns(text))
 
 
 class Tiers(Stage):
@@ -97,7 +108,7 @@ class Tiers(Stage):
             "ids@tiers",
             ("1@2/2@12", "1@12/2@2/3@21"),
         ),
-        Param("demote", "off", "a page untouched for so long moves a tier down", _age, "time", ("1us", "5us")),
+        time_param("demote", "off", "a page untouched for so long moves a tier down", ("off", 0), 1, ("1us", "5us")),
         PREFER,
     )
     columns = ("memcg",)
@@ -135,6 +146,12 @@ class Tiers(Stage):
                 f"tiers: a tier has {min(slots)} slots.",
                 f"The recording had {space.slots} slots; the first of each tier is its header.",
                 "Give sizes= in bytes, as in 64MiB/1GiB.",
+            )
+        if sum(slots) > _MOST_SLOTS:
+            raise UsageError(
+                "tiers: all tiers together have more than 8TiB.",
+                "Addresses on a replayed device have 31 bits, in pages.",
+                "Give smaller sizes=.",
             )
         self._tiers = [
             ScannedClusters(

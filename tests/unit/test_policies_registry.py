@@ -75,12 +75,20 @@ def test_blanks_around_the_parts_do_not_matter() -> None:
         ("vswap-v6+tiers:memcg=7", "is not CGROUP@TIERS"),
         ("vswap-v6+tiers:memcg=7@5", "is not CGROUP@TIERS"),
         ("vswap-v6+tiers:memcg=7@3", "names a tier that does not exist"),
+        ("vswap-v6+tiers:memcg=7@2/7@1", "given twice"),
+        ("vswap-v6+tiers:sizes=1000000%/1%", "more than 1000%"),
+        ("vswap-v6+tiers:sizes=9999TiB/1GiB", "more than 8TiB"),
+        ("vswap-v6+tiers:sizes=1/1GiB", "not a whole number of 4 KiB pages"),
+        ("vswap-v6+tiers:demote=99999999999999h", "more than ten years"),
+        ("vswap-v6+dedup:index=loose,ttl=99999999999999h", "more than ten years"),
+        ("swap-table+flash:buffer=8MiB,pressure=1/99999999999999h", "more than ten years"),
+        ("swap-table+ftl:op=7", "Write 7%."),
         ("vswap-v6+tiers+ftl", "ftl cannot act under tiers"),
         ("stacked+tiers", "stacked cannot act over tiers"),
         ("stacked:upper=swap-table", "unknown value 'swap-table'"),
     ],
 )
-def test_tiers_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:
+def test_values_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(spec)
     assert says in "\n".join(caught.value.lines())
