@@ -257,6 +257,12 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
         )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
     on_device = dedup is not None and not in_pool
+    if on_device and policy.layout.kind.direct and "tiers" in names:
+        raise UsageError(
+            f"{spec}: dedup over tiers is not modelled under {policy.layout.kind.name}.",
+            "A swap entry is a slot of one tier there, and the content that it shares may lie in another.",
+            "Take a layout whose entries are virtual, for example vswap-tiers+dedup.",
+        )
     _refuse_idle_priorities(policy, spec, slots is not None, on_device)
     idle = [name for name, _ in slots.given if name in ("size", "prefer", "alloc")] if slots else []
     if idle and policy.layout.kind.direct and not on_device:

@@ -49,7 +49,7 @@ SPECS = [
     f"vswap-v6+{SMALL_FLASH}+ftl:erase=64KiB",
     f"vswap-table+dedup+{SMALL_FLASH}+ftl:erase=64KiB",
     f"vswap-v6+dedup+{SMALL_FLASH},discard=off+ftl:erase=32KiB",
-    "swap-table+dedup+tiers:sizes=20%/25%/60%",
+    "vswap-v6+dedup+tiers:sizes=20%/25%/60%",
     "vswap-v6+tiers:sizes=10%/90%,memcg=1@2/2@12",
     "vswap-v6+tiers:sizes=10%/90%,demote=5us",
     "vswap-table+tiers:sizes=15%/20%/70%,demote=5us,prefer=free,memcg=1@1/2@23",

@@ -83,6 +83,7 @@ def test_blanks_around_the_parts_do_not_matter() -> None:
         ("vswap-v6+dedup:index=loose,ttl=99999999999999h", "more than ten years"),
         ("swap-table+flash:buffer=8MiB,pressure=1/99999999999999h", "more than ten years"),
         ("swap-table+ftl:op=7", "Write 7%."),
+        ("swap-table+dedup+tiers", "dedup over tiers is not modelled"),
         ("vswap-v6+tiers+ftl", "ftl cannot act under tiers"),
         ("stacked+tiers", "stacked cannot act over tiers"),
         ("stacked:upper=swap-table", "unknown value 'swap-table'"),
