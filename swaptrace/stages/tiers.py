@@ -1,13 +1,13 @@
 """Swap tiers: several devices from fast to slow, filled from the top, with optional demotion of what lies idle.
 
-Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own
-with the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are
-physical slots (direct), an object takes its slot when it begins and gives it back at its end (dedup between them is
-refused: which tier has an entry and which its content would be two questions); everywhere else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it
-back when it dies. Where only some swap entries are slots, each object does as its own entry says. Every store writes
-a page and every fetch reads one in the tier where the block is; a page that moves is read in the old tier and written
-in the new one, after what the op itself does. Tiers lie behind one another on one address line, so requests are
-counted per tier and across them alike.
+Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own with
+the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are physical
+slots (direct), an object takes its slot when it begins and gives it back at its end (dedup between them is refused:
+which tier has an entry and which its content would be two questions); everywhere else a block takes its slot when it is
+stored, keeps it when it is stored over in place, and gives it back when it dies. Where only some swap entries are
+slots, each object does as its own entry says. Every store writes a page and every fetch reads one in the tier where the
+block is; a page that moves is read in the old tier and written in the new one, after what the op itself does. Tiers lie
+behind one another on one address line, so requests are counted per tier and across them alike.
 
 A page that moves costs a virtual layout one update of its entry and a new slot (layouts/moves.py, in runs of one page);
 an entry that is a slot would have to be found in the page tables first, so demotion is refused where there are such.
