@@ -135,6 +135,13 @@ def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
                     "",
                     f"Write it at its stage: +{parts[owners[-1]].kind.name}:{key}={text}",
                 )
+            others = [name for name, kind in STAGES.items() if any(p.name == key for p in kind.params)]
+            if others:
+                raise UsageError(
+                    f"{spec}: {policy.name} has no parameter {key!r}.",
+                    f"It is one of {' and '.join(others)}, not in the path of {policy.name}.",
+                    f"Add the stage: +{others[0]}:{key}={text}",
+                )
             raise UsageError(
                 f"{spec}: {policy.name} has no parameter {key!r}.",
                 closest(key, known),

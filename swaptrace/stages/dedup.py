@@ -126,7 +126,7 @@ class Dedup(Stage):
         "Equal hashes are equal contents; n distinct contents collide with probability n^2 / 2^65.",
         "A verified hit never finds a difference.",
         "A loose index is cleaned by ops that write out or free, one block by each.",
-        "All swap devices of the trace act as one device.",
+        "There is one index for all swap devices of the trace: contents are shared across them.",
         "scope=zswap: a block that the placement moves later is updated once, whatever shares it (layouts/moves.py).",
     )
     references = (

@@ -24,6 +24,7 @@ from swaptrace.policies.registry import resolve
         ("dedup", "vswap-v6+dedup"),
         ("vswap-v6+flash:bufer=8MiB", "did you mean 'buffer'?"),
         ("flash-vswap:bufer=8MiB", "did you mean 'buffer'?"),
+        ("vswap-v6:buffer=8MiB", "+flash:buffer=8MiB"),
         ("flash-vswap:erase=1MiB", "+ftl:erase=1MiB"),
         ("vswap-v6+flash:buffer=8MB", "did you mean 'MiB'?"),
         ("vswap-v6+flash:buffer=8", "4 KiB pages"),
