@@ -21,7 +21,7 @@ def walks(trace: MemoryTrace) -> dict[str, float]:
         "swap_in": count[Op.IN] + count[Op.HIT],
         "free": count[Op.FREE],
     }
-    parts |= {"writeback": 0, "gc": 0}
+    parts |= {"writeback": 0, "gc": 0, "scan": 0}
     return {f"{name}.{part}": value for part, value in parts.items()} | {name: sum(parts.values())}
 
 
