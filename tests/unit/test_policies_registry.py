@@ -25,6 +25,7 @@ from swaptrace.policies.registry import resolve
         ("vswap-v6+flash:bufer=8MiB", "did you mean 'buffer'?"),
         ("flash-vswap:bufer=8MiB", "did you mean 'buffer'?"),
         ("vswap-v6:buffer=8MiB", "+flash:buffer=8MiB"),
+        ("vswap-zswap+dedup:pool=4MiB", "+zswap:pool=4MiB"),
         ("flash-vswap:erase=1MiB", "+ftl:erase=1MiB"),
         ("vswap-v6+flash:buffer=8MB", "did you mean 'MiB'?"),
         ("vswap-v6+flash:buffer=8", "4 KiB pages"),
