@@ -212,14 +212,14 @@ class Tiers(Stage):
         self._memcg[ops.handle[out]] = memcg[out]  # in time order: the last one stays
         return memcg
 
-    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int8], Scan]:
+    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int32], Scan]:
         """Return the address of each act, the change of used clusters per op, and what was passed over."""
         slot = np.full(len(acts.at), -1, np.int64)
-        clusters = np.zeros(len(ops), np.int8)
+        clusters = np.zeros(len(ops), np.int32)  # an op may move many pages
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
         owner, scans = self._owners(ops, acts), []
-        mapped = np.zeros(len(ops), np.int8)
+        mapped = np.zeros(len(ops), np.int32)
         for number, tier in enumerate(self._tiers):
             here = np.flatnonzero((acts.tier == number) & (giving | taking))
             at = acts.at[here]
@@ -265,7 +265,7 @@ class Tiers(Stage):
             here = acts.tier == number
             for name, chosen in (("written", writes), ("read", reads)):
                 ledger.count(f"tiers.{number + 1}.{name}", int(np.count_nonzero(here & chosen)))
-            ledger.hold(f"tiers.{number + 1}.pages", _per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
+            ledger.hold(f"tiers.{number + 1}.pages", per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what each tier held, wrote and read, and what did not fit or moved."""
@@ -281,9 +281,3 @@ class Tiers(Stage):
     def account(self) -> Account:
         """A page that moves down is written again."""
         return Account(added=self._ledger.counts["tiers.demoted_pages"])
-
-
-def _per_op(at: NDArray[np.int32], change: NDArray[np.int8], n: int) -> NDArray[np.int32]:
-    """Return the sum of the changes of each of n ops."""
-    up, down = (np.bincount(at[change == sign], minlength=n) for sign in (1, -1))
-    return (up - down).astype(np.int32)
