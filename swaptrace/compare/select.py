@@ -40,7 +40,7 @@ def metric_names(reports: Sequence[Report], patterns: Sequence[str] = ()) -> lis
         if not found:
             raise UsageError(
                 f"no metric matches {pattern!r}.",
-                closest(pattern, known),
+                closest(pattern, known, sorted({f"{name.partition('.')[0]}.*" for name in known})),
                 "Patterns are shell globs: 'write.*'",
             )
         wanted |= found

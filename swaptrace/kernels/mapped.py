@@ -60,12 +60,10 @@ class MappedClusters:
         return change
 
 
-def per_op(at: Ints | Ints32, change: Ints8, ops: int) -> Ints8:
-    """Return int8[ops], the sum of the changes of each op; ``at`` is whose each change is."""
-    total = np.zeros(ops, np.int8)
+def per_op(at: Ints | Ints32, change: Ints8, ops: int) -> Ints32:
+    """Return int32[ops], the sum of the changes of each op; ``at`` is whose each change is."""
     some = np.flatnonzero(change)
-    np.add.at(total, at[some], change[some])
-    return total
+    return np.bincount(at[some], weights=change[some], minlength=ops).astype(np.int32)  # exact below 2**53
 
 
 @loop

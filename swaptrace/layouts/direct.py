@@ -20,7 +20,7 @@ compressed pool, its share of a dense xarray: ``bytes=published`` 8 B as in the 
 ``bytes=real`` 9 B (xa_node of 576 B for 64 slots). A shadow keeps its place in the swap cache's xarray while the slot
 is in use.
 
-Sources: docs/kernel-facts.md 1.4, 2.1, 2.2; LWN 1056405, 1057102; 20260505153854.1612033-1-nphamcs@gmail.com ("old
+Sources: docs/kernel-facts.md; LWN 1056405, 1057102; 20260505153854.1612033-1-nphamcs@gmail.com ("old
 design" of its tables).
 """
 
@@ -72,7 +72,7 @@ class Direct(Layout):
         ("writeback", "2 M + 4 X", "7"),
     )
     assumptions = (
-        "swap_count is 1: one page table entry per object.",
+        "swap_count is 1, one page table entry per object, but for pages that ksm merged.",
         "A physical slot is taken at folio_alloc_swap, before the content is known.",
         "Xarrays are dense: no node is charged for slots that are not in use.",
         "The cluster allocator is that of 6.18; cluster_info, which later layouts also have, is not counted.",

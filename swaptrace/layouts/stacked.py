@@ -18,7 +18,7 @@ level, with all that is gained by buffering on both sides.
 
 Sources: YoungJun Park, aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330 (2026-02-18) and 2026-03-25, lkml.iu.edu/2603.3/04457;
 Kairui Song, CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com; Nhat Pham,
-CAKEwX=NtcGBnDpSuePqfK9G4jACC5gU95-69A4z5JzKkYRq1YA@mail.gmail.com (no third level is needed); docs/kernel-facts.md 0.
+CAKEwX=NtcGBnDpSuePqfK9G4jACC5gU95-69A4z5JzKkYRq1YA@mail.gmail.com (no third level is needed); docs/kernel-facts.md.
 """
 
 from __future__ import annotations

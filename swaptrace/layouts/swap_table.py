@@ -113,8 +113,9 @@ class SwapTable(Layout):
         ("writeback", "2 + 2 X", "5, +1 swap_map (p1, p2)"),
     )
     assumptions = (
-        "swap_count is 1: one page table entry per object.",
+        "swap_count is 1, one page table entry per object, but for pages that ksm merged.",
         "A physical slot is taken at folio_alloc_swap, before the content is known.",
+        "p1 and p2 are charged alike: that p1 reads from synchronous devices past the swap cache is not modelled.",
         *TREE_ASSUMPTIONS,
     )
     references = (

@@ -92,7 +92,7 @@ class VswapTable(Layout):
         ("writeback, gc", "1 S per distinct virtual cluster and segment", "see moves"),
     )
     assumptions: ClassVar[tuple[str, ...]] = (
-        "swap_count is 1: one page table entry per object.",
+        "swap_count is 1, one page table entry per object, but for pages that ksm merged.",
         "Each free is a run of its own: traces carry no batch id.",
         "No lookup cache unless mru=1: it is not ported to this series; that every walk would ask it is inferred.",
         *REDIRECT_ASSUMPTIONS,

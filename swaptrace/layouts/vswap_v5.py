@@ -89,7 +89,7 @@ class VswapV5(DescriptorLayout):
     )
     lookups = _lookups(free=4)
     assumptions = (
-        "swap_count is 1: one page table entry per object.",
+        "swap_count is 1, one page table entry per object, but for pages that ksm merged.",
         "Each free is a run of its own, or of one folio: traces carry no batch id.",
         "The walk counts are read from the patches (inferred): order 0, cgroup v2, without the paths that retry.",
         "A cluster object begins a cache line; its first descriptor counts as a line apart from the bitmap.",

@@ -83,7 +83,7 @@ class VswapV6(DescriptorLayout):
         ("writeback, gc", "1 V per distinct virtual cluster and segment", "see moves"),
     )
     assumptions = (
-        "swap_count is 1: one page table entry per object.",
+        "swap_count is 1, one page table entry per object, but for pages that ksm merged.",
         "Each free is a run of its own, or of one folio: traces carry no batch id, so a batched free is not credited.",
         "The walk counts are read from the patches (inferred): order 0, cgroup v2, without the paths that retry.",
     )

@@ -13,7 +13,7 @@ from swaptrace.model.errors import UsageError, closest
 from swaptrace.model.ledger import Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Backing, Op, Ops
-from swaptrace.model.units import parse_bytes, parse_share
+from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
 
 __all__ = [
     "PREFER",
@@ -26,11 +26,13 @@ __all__ = [
     "Role",
     "Space",
     "Stage",
+    "bytes_or_share",
     "bytes_param",
     "choice",
     "count_param",
     "share_param",
     "size_param",
+    "time_param",
 ]
 
 PAGE = 4096
@@ -101,28 +103,44 @@ class Param:
 
 def bytes_param(name: str, default: str, doc: str, examples: tuple[str, ...] = ()) -> Param:
     """Return a parameter in bytes, a whole number of 4 KiB pages."""
+    return Param(name, default, doc, _bytes, "bytes", examples)
 
-    def parse(text: str) -> int:
-        size = parse_bytes(text)
-        if size <= 0 or size % PAGE:
-            raise UsageError("not a whole number of 4 KiB pages.", "", "For example 4MiB.")
-        if size > _MOST_BYTES:
-            raise UsageError("more than 8TiB.", "Addresses on a replayed device have 31 bits, in pages.")
-        return size
 
-    return Param(name, default, doc, parse, "bytes", examples)
+def _bytes(text: str) -> int:
+    size = parse_bytes(text)
+    if size <= 0 or size % PAGE:
+        raise UsageError("not a whole number of 4 KiB pages.", "", "For example 4MiB.")
+    if size > _MOST_BYTES:
+        raise UsageError("more than 8TiB.", "Addresses on a replayed device have 31 bits, in pages.")
+    return size
 
 
 def share_param(name: str, default: str, doc: str, examples: tuple[str, ...] = ()) -> Param:
     """Return a parameter that is a share, as 7% or 0.07."""
+    return Param(name, default, doc, _share, "share", examples)
 
-    def parse(text: str) -> float:
-        share = parse_share(text)
-        if share > _MOST_SHARE:
-            raise UsageError("more than 1000%.")
-        return share
 
-    return Param(name, default, doc, parse, "share", examples)
+def _share(text: str) -> float:
+    share = parse_share(text)
+    if share > _MOST_SHARE:
+        raise UsageError("more than 1000%.")
+    return share
+
+
+def bytes_or_share(text: str) -> int | float:
+    """Return bytes (int), a whole number of 4 KiB pages; or a share (float), where a % is behind it."""
+    return _share(text) if text.endswith("%") else _bytes(text)
+
+
+def time_param(
+    name: str, default: str, doc: str, never: tuple[str, int], least: int = 0, examples: tuple[str, ...] = ()
+) -> Param:
+    """Return a parameter that is a time, kept in ns, at least ``least``; ``never``: a word for none, and its value."""
+
+    def parse(text: str) -> int:
+        return never[1] if text == never[0] else max(least, parse_time_ns(text))
+
+    return Param(name, default, doc, parse, "time", examples)
 
 
 def count_param(name: str, default: str, doc: str, least: int = 0, examples: tuple[str, ...] = ()) -> Param:

@@ -72,8 +72,8 @@ class WriteError(PermissionDenied):
     """A file could not be written to its end: no room is left, or its device failed (exit code 5)."""
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'?`` for the closest match of ``word``, else the sorted list of what is known.
+def closest(word: str, known: Iterable[str], short: Iterable[str] = ()) -> str:
+    """Return ``did you mean 'x'?`` for the closest match of ``word``, else the list of what is known, or a short one.
 
     >>> closest("bufer", ["buffer", "erase"])
     "did you mean 'buffer'?"
@@ -85,4 +85,4 @@ def closest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     plain = {name.lower(): name for name in names}
     match = get_close_matches(word.lower(), plain, n=1, cutoff=0.5)
-    return f"did you mean {plain[match[0]]!r}?" if match else "known: " + ", ".join(names)
+    return f"did you mean {plain[match[0]]!r}?" if match else "known: " + ", ".join(short or names)

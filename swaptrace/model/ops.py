@@ -156,7 +156,7 @@ class Ops:
     lives: NDArray[np.int8] = field(init=False)  # change of the number of live objects
     entry: Ints | None = None
     mapped: Bools | None = None
-    mapped_clusters: NDArray[np.int8] | None = None
+    mapped_clusters: NDArray[np.integer[Any]] | None = None
     writes: DeviceWrites | None = None
     placement: Placement | None = None
     entries: Placement | None = None  # where the placement, not the layout, hands out the slots that are swap entries

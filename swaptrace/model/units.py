@@ -14,6 +14,7 @@ __all__ = ["format_bytes", "format_count", "format_seconds", "parse_bytes", "par
 
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SHORT = {"K": "KiB", "M": "MiB", "G": "GiB", "T": "TiB", "": "B"}
+_MOST_NS = 10 * 365 * 24 * 3600 * 10**9  # ten years; a time of a trace and it still fit into int64
 _TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 
 
@@ -43,7 +44,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_share(text: str) -> float:
-    """Return a share: ``7%`` and ``0.07`` are the same.
+    """Return a share: ``7%`` and ``0.07`` are the same; a bare ``7`` is refused, as it might mean either.
 
     >>> parse_share("7%"), parse_share("0.07")
     (0.07, 0.07)
@@ -53,17 +54,22 @@ def parse_share(text: str) -> float:
         raise UsageError(
             f"{text!r}: unknown unit {unit!r} of a share.", "A share has no unit but %.", "Write 7% or 0.07."
         )
+    if not unit and number > 1:
+        raise UsageError(f"{text!r} is more than all.", "Without a % it is no percentage.", f"Write {number:g}%.")
     return number / 100 if unit == "%" else number
 
 
 def parse_time_ns(text: str) -> int:
-    """Return nanoseconds; a number without a unit is seconds.
+    """Return nanoseconds, at most ten years; a number without a unit is seconds.
 
     >>> parse_time_ns("90ns"), parse_time_ns("1.5")
     (90, 1500000000)
     """
     number, unit = _split(text, "time", _TIMES)
-    return _scaled(text, "time", _TIMES, unit or "s", number)
+    time = _scaled(text, "time", _TIMES, unit or "s", number)
+    if time > _MOST_NS:
+        raise UsageError(f"{text!r}: more than ten years.", "Times are kept in ns.", "Write a shorter one.")
+    return time
 
 
 def format_bytes(count: float) -> str:

@@ -49,73 +49,26 @@ class Named:
 
 _IN_PLACE = ("zero", "slots", "ftl")
 NAMED: dict[str, Named] = {
+    # What is recorded, and direct layouts.
     "as-recorded": Named(
         "recorded", ("device", "ftl"), "the recorded device traffic itself: the baseline of write figures"
     ),
-    "direct": Named("direct", _IN_PLACE, "Linux 6.12 to 6.17: swap_map, swap_cgroup and zeromap arrays, xarrays"),
-    "swap-table-p1": Named("swap-table:phase=p1", _IN_PLACE, "Linux 6.18: swap table phase I, arrays still there"),
+    "direct": Named(
+        "direct",
+        _IN_PLACE,
+        "Linux 6.12 to 6.17, before the swap table: swap_map, swap_cgroup and zeromap arrays, xarrays",
+    ),
+    "swap-table-p1": Named(
+        "swap-table:phase=p1",
+        _IN_PLACE,
+        "Linux 6.18: swap table phase I in place of the swap cache's xarray, arrays still there",
+    ),
     "swap-table-p2": Named("swap-table:phase=p2", _IN_PLACE, "swap table phase II: all swap-ins through the cache"),
     "swap-table-p3": Named(
         "swap-table:phase=p3", _IN_PLACE, "swap table phase III: the count in the table, no swap_map"
     ),
-    "swap-table": Named("swap-table", _IN_PLACE, "today's kernel: direct physical slots, swap table phase IV"),
-    "vswap-v3": Named(
-        "vswap-v3", _IN_PLACE, "virtual swap space v3: 24-byte descriptors, a walk for each step, frees one by one"
-    ),
-    "vswap-v5": Named(
-        "vswap-v5", _IN_PLACE, "virtual swap space v5: as v3, frees in batches that ask the cgroup of each entry"
-    ),
-    "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: steps combined, lookup cache, cache-only bit"),
-    "vswap-table": Named("vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition"),
-    "vswap-module": Named(
-        "vswap-module",
-        _IN_PLACE,
-        "virtual swap as a module next to ordinary swap: half of the allocations go past it, or chosen cgroups do",
-        (
-            "lkml.iu.edu/2603.3/04457",
-            "CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com",
-            "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
-        ),
-    ),
-    "flash-device": Named(
-        "swap-table",
-        ("zero", "flash", "ftl"),
-        "today's kernel over a flash-friendly device, which buffers and maps its slots to erase blocks",
-        ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657"),
-    ),
-    "flash-vswap": Named(
-        "vswap-v6", ("zero", "flash", "ftl"), "flash-friendly buffering inside vswap v6: no second map"
-    ),
-    "triple": Named(
-        "stacked:upper=vswap-v6",
-        ("zero", "flash", "ftl"),
-        "virtual -> virtual -> physical: vswap v6 over a flash-friendly device with a map of its own",
-    ),
-    "zswap": Named(
-        "swap-table",
-        ("zero", "zswap", "slots", "ftl"),
-        "today's kernel with zswap in front of the device; the pool is unlimited unless pool= says its size",
-    ),
-    "vswap-zswap": Named(
-        "vswap-v6",
-        ("zero", "zswap", "slots", "ftl"),
-        "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
-    ),
-    "zswap+dedup": Named(
-        "swap-table",
-        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
-        "today's kernel with zswap whose pool holds equal contents once, for all swap devices",
-    ),
-    "vswap-zswap+dedup": Named(
-        "vswap-v6",
-        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
-        "zswap with dedup inside vswap v6: a shared page is written back once, for all its owners",
-    ),
-    "zram": Named("swap-table", ("zero", "zram"), "today's phone: the swap table on a swap device in memory (zram)"),
-    "vswap-zram": Named(
-        "vswap-v6",
-        ("zero", "zram"),
-        "vswap v6 on zram: each page is looked up twice, in the virtual space and in the table of zram",
+    "swap-table": Named(
+        "swap-table", _IN_PLACE, "today's kernel: direct physical slots, swap table phase IV (as posted in v5)"
     ),
     "swap-table+dedup": Named(
         "swap-table",
@@ -125,33 +78,100 @@ NAMED: dict[str, Named] = {
     "dedup-loose": Named(
         "swap-table",
         ("zero", "dedup:index=loose", "slots", "ftl"),
-        "device dedup whose index keeps freed contents until they are cleaned",
-    ),
-    "vswap-v6+dedup": Named(
-        "vswap-v6", ("zero", "dedup", "slots", "ftl"), "virtual swap space v6 with inline dedup per device"
-    ),
-    "vswap-table+dedup": Named(
-        "vswap-table", ("zero", "dedup", "slots", "ftl"), "Swap Table Edition with inline dedup per device"
-    ),
-    "flash-vswap+dedup": Named(
-        "vswap-v6",
-        ("zero", "dedup", "flash", "ftl"),
-        "flash-friendly buffering inside vswap v6, equal contents once",
-    ),
-    "ksm": Named(
-        "swap-table", ("ksm", *_IN_PLACE), "today's kernel with pages merged in RAM by KSM before they are swapped"
+        "as swap-table+dedup, but the index keeps freed contents until they are cleaned",
     ),
     "zero-ro": Named(
         "swap-table",
         ("zero:ro=on", "slots", "ftl"),
         "today's kernel, zero pages mapped read-only instead of becoming swap",
     ),
+    "ksm": Named(
+        "swap-table", ("ksm", *_IN_PLACE), "today's kernel with pages merged in RAM by KSM before they are swapped"
+    ),
+    "zswap": Named(
+        "swap-table",
+        ("zero", "zswap", "slots", "ftl"),
+        "today's kernel with zswap in front of the device; the pool is unlimited unless pool= says its size",
+    ),
+    "zswap+dedup": Named(
+        "swap-table",
+        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
+        "today's kernel with zswap whose pool holds equal contents once, for all swap devices",
+    ),
+    "zram": Named("swap-table", ("zero", "zram"), "today's phone: the swap table on a swap device in memory (zram)"),
     "tiers": Named(
         "swap-table", ("zero", "tiers"), "today's kernel with swap tiers: a fast device in front of a slow one"
+    ),
+    "flash-device": Named(
+        "swap-table",
+        ("zero", "flash", "ftl"),
+        "today's kernel over a flash-friendly device, which buffers and maps its slots to erase blocks",
+        ("aZW0voL4MmnMQlaR@yjaykim-PowerEdge-T330", "LWN 1072657"),
+    ),
+    # Virtual ones.
+    "vswap-v3": Named(
+        "vswap-v3", _IN_PLACE, "virtual swap space v3: 24-byte descriptors, a walk for each step, frees one by one"
+    ),
+    "vswap-v5": Named(
+        "vswap-v5", _IN_PLACE, "virtual swap space v5: as v3, frees in batches that ask the cgroup of each entry"
+    ),
+    "vswap-v6": Named("vswap-v6", _IN_PLACE, "virtual swap space v6: steps combined, lookup cache, cache-only bit"),
+    "vswap-v6+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup", "slots", "ftl"),
+        "virtual swap space v6 on a device that stores equal contents once",
+    ),
+    "vswap-zswap": Named(
+        "vswap-v6",
+        ("zero", "zswap", "slots", "ftl"),
+        "zswap inside vswap v6: a physical slot is taken only by writeback; the pool is unlimited unless pool= says",
+    ),
+    "vswap-zswap+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup:scope=zswap", "zswap", "slots", "ftl"),
+        "zswap with dedup inside vswap v6: a shared page is written back once, for all its owners",
+    ),
+    "vswap-zram": Named(
+        "vswap-v6",
+        ("zero", "zram"),
+        "vswap v6 on zram: each page is looked up twice, in the virtual space and in the table of zram",
+    ),
+    "flash-vswap": Named(
+        "vswap-v6",
+        ("zero", "flash", "ftl"),
+        "flash-friendly buffering inside vswap v6: slots are taken as erase blocks are written, no second map",
+    ),
+    "flash-vswap+dedup": Named(
+        "vswap-v6",
+        ("zero", "dedup", "flash", "ftl"),
+        "flash-friendly buffering inside vswap v6, equal contents once",
+    ),
+    "triple": Named(
+        "stacked:upper=vswap-v6",
+        ("zero", "flash", "ftl"),
+        "virtual -> virtual -> physical: vswap v6 over a flash-friendly device with a map of its own",
+    ),
+    "vswap-table": Named(
+        "vswap-table", _IN_PLACE, "virtual swap space, Swap Table Edition: swap table clusters with a table of backings"
+    ),
+    "vswap-table+dedup": Named(
+        "vswap-table",
+        ("zero", "dedup", "slots", "ftl"),
+        "Swap Table Edition on a device that stores equal contents once",
     ),
     "vswap-tiers": Named(
         "vswap-table",
         ("zero", "tiers:demote=10s"),
-        "tiers below virtual entries: pages that lie idle move down, one table update each",
+        "tiers below the Swap Table Edition: pages that lie idle move down, one table update each",
+    ),
+    "vswap-module": Named(
+        "vswap-module",
+        _IN_PLACE,
+        "virtual swap as a module next to ordinary swap: half of the allocations go past it, or chosen cgroups do",
+        (
+            "lkml.iu.edu/2603.3/04457",
+            "CAMgjq7BO6SLZPfNXDh1F-7RAOqDAfqMQ4PM=qjAq1mCsWyD0LQ@mail.gmail.com",
+            "20260220-swap-table-p4-v1-0-104795d19815@tencent.com",
+        ),
     ),
 }

@@ -135,14 +135,20 @@ def _with_params(policy: Policy, given: dict[str, str], spec: str) -> Policy:
                     "",
                     f"Write it at its stage: +{parts[owners[-1]].kind.name}:{key}={text}",
                 )
-            raise UsageError(
-                f"{spec}: {policy.name} has no parameter {key!r}.",
-                closest(key, known),
-                f"See: swaptrace policies explain {policy.name}",
-            )
+            hint = closest(key, known)
+            raise _no_parameter(policy.name, key, text, spec, hint, f"See: swaptrace policies explain {policy.name}")
         part = parts[owners[0]]
         parts[owners[0]] = Part(part.kind, (*part.given, (key, text)))
     return replace(policy, layout=parts[0], path=tuple(parts[1:]))
+
+
+def _no_parameter(owner: str, key: str, text: str, spec: str, hint: str, more: str) -> UsageError:
+    """Return the error that ``owner`` has no such parameter: whose it is, if it is a stage's, else the ``hint``."""
+    what = f"{spec}: {owner} has no parameter {key!r}."
+    stages = [name for name, kind in STAGES.items() if any(p.name == key for p in kind.params)]
+    if stages:
+        return UsageError(what, f"It is one of {' and '.join(stages)}.", f"Write it there: +{stages[0]}:{key}={text}")
+    return UsageError(what, hint, more)
 
 
 def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) -> Policy:
@@ -153,13 +159,10 @@ def _with_stage(policy: Policy, stage: str, given: dict[str, str], spec: str) ->
         hint = "It is a policy: it can only come first." if comes_first else closest(stage, STAGES)
         raise UsageError(f"{spec}: unknown stage {stage!r}.", hint, _LIST)
     known = [p.name for p in kind.params]
-    for key in given:
+    for key, text in given.items():
         if key not in known:
-            raise UsageError(
-                f"{spec}: {stage} has no parameter {key!r}.",
-                closest(key, known) if known else "It has none.",
-                _LIST,
-            )
+            hint = closest(key, known) if known else "It has none."
+            raise _no_parameter(stage, key, text, spec, hint, _LIST)
     names = [part.kind.name for part in policy.path]
     recorded = policy.layout.kind.name == "recorded"
     if recorded and stage not in names:
@@ -257,6 +260,12 @@ def _refuse_idle_parameters(policy: Policy, spec: str) -> None:
         )
     slots = next((part for part in policy.path if part.kind.name == "slots"), None)
     on_device = dedup is not None and not in_pool
+    if on_device and policy.layout.kind.direct and "tiers" in names:
+        raise UsageError(
+            f"{spec}: dedup over tiers is not modelled under {policy.layout.kind.name}.",
+            "A swap entry is a slot of one tier there, and the content that it shares may lie in another.",
+            "Take a layout whose entries are virtual, for example vswap-tiers+dedup.",
+        )
     _refuse_idle_priorities(policy, spec, slots is not None, on_device)
     idle = [name for name, _ in slots.given if name in ("size", "prefer", "alloc")] if slots else []
     if idle and policy.layout.kind.direct and not on_device:

@@ -57,12 +57,11 @@ from swaptrace.kernels.order import indices
 from swaptrace.kernels.shared_pool import SharedFed
 from swaptrace.kernels.stale import StaleContents, StaleTaken, new_stale
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
-from swaptrace.model.component import PAGE, Account, Layout, Param, Space, Stage, choice, count_param
+from swaptrace.model.component import PAGE, Account, Layout, Space, Stage, choice, count_param, time_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
-from swaptrace.model.units import parse_time_ns
 from swaptrace.stages.owners import Owners
 from swaptrace.stages.sharing import MemcgSharing
 
@@ -70,12 +69,9 @@ __all__ = ["Dedup"]
 
 
 _FOREVER = 1 << 62
+_TTL, _CAPACITY = 60 * 10**9, 65536  # the defaults, of an index that is loose
 _REFERENCE = 24  # of a zswap_entry, what each owner needs: swap entry, pointer to the shared entry, objcg
 _SECOND_HASH = 8
-
-
-def _ttl(text: str) -> int:
-    return _FOREVER if text == "inf" else parse_time_ns(text)
 
 
 class Dedup(Stage):
@@ -96,15 +92,14 @@ class Dedup(Stage):
             "strict: the index forgets a content with its last object; loose: only when it is cleaned",
             {"strict": False, "loose": True},
         ),
-        Param(
+        time_param(
             "ttl",
             "60s",
             "loose: a stale content is cleaned after this time; inf: never",
-            _ttl,
-            "time",
-            ("0s", "2us", "inf"),
+            ("inf", _FOREVER),
+            examples=("0s", "2us", "inf"),
         ),
-        count_param("capacity", "65536", "loose: most stale contents that are kept", examples=("0", "30")),
+        count_param("capacity", str(_CAPACITY), "loose: most stale contents that are kept", examples=("0", "30")),
         choice(
             "verify",
             "none",
@@ -131,7 +126,7 @@ class Dedup(Stage):
         "Equal hashes are equal contents; n distinct contents collide with probability n^2 / 2^65.",
         "A verified hit never finds a difference.",
         "A loose index is cleaned by ops that write out or free, one block by each.",
-        "All swap devices of the trace act as one device.",
+        "There is one index for all swap devices of the trace: contents are shared across them.",
         "scope=zswap: a block that the placement moves later is updated once, whatever shares it (layouts/moves.py).",
     )
     references = (
@@ -154,7 +149,7 @@ class Dedup(Stage):
                 "It keeps pages in the pool of zswap; a device writes no block back.",
                 "Leave it out, or take scope=zswap on a policy with zswap.",
             )
-        if not index and (ttl, capacity) != (_ttl("60s"), 65536):
+        if not index and (ttl, capacity) != (_TTL, _CAPACITY):
             raise UsageError(
                 "dedup: ttl and capacity cannot act.",
                 "A strict index forgets a content with its last object: none is stale.",

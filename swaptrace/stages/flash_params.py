@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swaptrace.kernels.flashlog import Gc
-from swaptrace.model.component import Param, bytes_param, choice, count_param, share_param, size_param
+from swaptrace.model.component import Param, bytes_param, choice, count_param, share_param, size_param, time_param
 from swaptrace.model.errors import UsageError
 from swaptrace.model.units import parse_time_ns
 
@@ -14,17 +14,15 @@ _GC = {"greedy": Gc.GREEDY, "fifo": Gc.FIFO, "cost-benefit": Gc.COST_BENEFIT}
 _PACK = {"straddle": False, "aligned": True}
 
 
-def _time(text: str) -> int:
-    return 0 if text == "off" else max(1, parse_time_ns(text))
-
-
 def _pressure(text: str) -> tuple[int, int] | None:
     """Return pages and ns, from ``25600/1s``."""
     if text == "off":
         return None
     pages, _, span = text.partition("/")
     if not (pages.isdigit() and 1 <= int(pages) <= _MOST_STORES and span):
-        raise UsageError("not PAGES/TIME.", f"At most {_MOST_STORES} pages: their times are kept.", "25600/1s")
+        raise UsageError(
+            "not PAGES/TIME.", f"From 1 to {_MOST_STORES} pages: their times are kept.", "For example 25600/1s."
+        )
     return int(pages), parse_time_ns(span)
 
 
@@ -40,7 +38,7 @@ PARAMS = (
         {"compacting": False, "tombstone": True},
     ),
     share_param("low", "100%", "a full buffer is written until at most this share of it is taken", ("0%", "50%")),
-    Param("timer", "off", "a page that waits so long is written out", _time, "time", ("500ns", "3us")),
+    time_param("timer", "off", "a page that waits so long is written out", ("off", 0), 1, ("500ns", "3us")),
     Param(
         "pressure",
         "off",

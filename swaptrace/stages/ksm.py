@@ -36,19 +36,14 @@ from swaptrace.kernels.folios import Folios
 from swaptrace.kernels.merging import NO_GIVE, Merged, Merging
 from swaptrace.kernels.reshape import reshaped
 from swaptrace.kernels.tables import grown
-from swaptrace.model.component import PAGE, Account, Layout, Param, Space, Stage, count_param
+from swaptrace.model.component import PAGE, Account, Layout, Space, Stage, count_param, time_param
 from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import Op, Ops
-from swaptrace.model.units import parse_time_ns
 
 __all__ = ["Ksm"]
 
 _NEVER = 1 << 62
-
-
-def _lag(text: str) -> int:
-    return _NEVER if text == "inf" else parse_time_ns(text)
 
 
 class Ksm(Stage):
@@ -58,13 +53,12 @@ class Ksm(Stage):
     summary = "equal pages share one swap entry if the scanner had time to merge them"
     key_params = ("lag",)
     params = (
-        Param(
+        time_param(
             "lag",
             "200s",
             "time from a copy's writeout until later ones merge with it; inf: never",
-            _lag,
-            "time",
-            ("0s", "500ns", "3us", "inf"),
+            ("inf", _NEVER),
+            examples=("0s", "500ns", "3us", "inf"),
         ),
         count_param("item", "64", "bytes of a ksm_rmap_item, one for each candidate", examples=("0", "48")),
         count_param("node", "64", "bytes of a ksm_stable_node, one for each merged content", examples=("0", "48")),

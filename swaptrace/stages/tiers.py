@@ -1,13 +1,13 @@
 """Swap tiers: several devices from fast to slow, filled from the top, with optional demotion of what lies idle.
 
-Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own
-with the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are
-physical slots (direct), and with no dedup between, an object takes its slot when it begins and gives it back at its
-end; every where else a block takes its slot when it is stored, keeps it when it is stored over in place, and gives it
-back when it dies. Where only some swap entries are slots, each object does as its own entry says. Every store writes
-a page and every fetch reads one in the tier where the block is; a page that moves is read in the old tier and written
-in the new one, after what the op itself does. Tiers lie behind one another on one address line, so requests are
-counted per tier and across them alike.
+Rule. The rule of :mod:`swaptrace.kernels.tiering` says in which tier a block is. Each tier is a device of its own with
+the allocator of :mod:`swaptrace.kernels.clusters`, on the CPU of the op. Under a layout whose swap entries are physical
+slots (direct), an object takes its slot when it begins and gives it back at its end (dedup between them is refused:
+which tier has an entry and which its content would be two questions); everywhere else a block takes its slot when it is
+stored, keeps it when it is stored over in place, and gives it back when it dies. Where only some swap entries are
+slots, each object does as its own entry says. Every store writes a page and every fetch reads one in the tier where the
+block is; a page that moves is read in the old tier and written in the new one, after what the op itself does. Tiers lie
+behind one another on one address line, so requests are counted per tier and across them alike.
 
 A page that moves costs a virtual layout one update of its entry and a new slot (layouts/moves.py, in runs of one page);
 an entry that is a slot would have to be found in the page tables first, so demotion is refused where there are such.
@@ -31,11 +31,21 @@ from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.scans import ScannedClusters
 from swaptrace.kernels.tables import grown
 from swaptrace.kernels.tiering import Act, Acts, Tiering
-from swaptrace.model.component import PAGE, PREFER, Account, Layout, Param, Role, Space, Stage
+from swaptrace.model.component import (
+    PAGE,
+    PREFER,
+    Account,
+    Layout,
+    Param,
+    Role,
+    Space,
+    Stage,
+    bytes_or_share,
+    time_param,
+)
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import Ledger
-from swaptrace.model.ops import Backing, DeviceWrites, Ops, Placement, Scan
-from swaptrace.model.units import parse_bytes, parse_share, parse_time_ns
+from swaptrace.model.ops import Backing, DeviceWrites, Op, Ops, Placement, Scan
 from swaptrace.stages.slots import MAX_CPUS
 
 __all__ = ["MOST_TIERS", "Tiers"]
@@ -43,14 +53,17 @@ __all__ = ["MOST_TIERS", "Tiers"]
 MOST_TIERS = 4  # CONFIG_NR_SWAP_TIERS of the series
 _CHANGE = np.array([-1, 1, 0, 0, -1, 1], np.int8)  # by act: of the number of pages in its tier
 _LEAST_SLOTS = 2  # the header and one more
+_MOST_SLOTS = 1 << 31
 
 
 def _sizes(text: str) -> tuple[float | int, ...]:
     """Return bytes (int) or shares of the recorded device (float) per tier, from the top."""
     parts = text.split("/")
     if not 2 <= len(parts) <= MOST_TIERS:
-        raise UsageError(f"not 2 to {MOST_TIERS} tiers.", "Sizes stand from the fastest to the slowest.", "25%/75%")
-    return tuple(parse_share(part) if part.endswith("%") else parse_bytes(part) for part in parts)
+        raise UsageError(
+            f"not 2 to {MOST_TIERS} tiers.", "They stand from the fastest to the slowest.", "For example 25%/75%."
+        )
+    return tuple(map(bytes_or_share, parts))
 
 
 def _masks(text: str) -> dict[int, int]:
@@ -62,14 +75,12 @@ def _masks(text: str) -> dict[int, int]:
         memcg, at, tiers = part.partition("@")
         if not (memcg.isdigit() and at and tiers and set(tiers) <= set("1234")):
             raise UsageError(
-                f"{part!r} is not CGROUP@TIERS.", "The id of a cgroup, and the digits of its tiers.", "7@2/9@12"
+                f"{part!r} is not CGROUP@TIERS.", "A cgroup's id, and the digits of its tiers.", "For example 7@2/9@12."
             )
+        if int(memcg) in masks:
+            raise UsageError(f"cgroup {int(memcg)} is given twice.", "", "Write all its tiers once, as in 7@12.")
         masks[int(memcg)] = sum(1 << int(tier) - 1 for tier in set(tiers))
     return masks
-
-
-def _age(text: str) -> int:
-    return 0 if text == "off" else max(1, parse_time_ns(text))
 
 
 class Tiers(Stage):
@@ -98,13 +109,13 @@ class Tiers(Stage):
             "ids@tiers",
             ("1@2/2@12", "1@12/2@2/3@21"),
         ),
-        Param("demote", "off", "a page untouched for so long moves a tier down", _age, "time", ("1us", "5us")),
+        time_param("demote", "off", "a page untouched for so long moves a tier down", ("off", 0), 1, ("1us", "5us")),
         PREFER,
     )
     columns = ("memcg",)
     assumptions = (
         "Every page is an order-0 allocation.",
-        "The memory cgroup of a page is that of its writeout.",
+        "The memory cgroup of a page is that of its latest writeout, also when zswap writes it back later.",
         "No promotion; demotion happens at the next op that touches a tier.",
     )
     references = ("20260527062247.3440692-1-youngjun.park@lge.com",)
@@ -119,6 +130,7 @@ class Tiers(Stage):
             )
         self._slot: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: its slot in its tier
         self._entry: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: whose it is, if the layout asks
+        self._memcg: NDArray[np.uint64] = np.zeros(0, np.uint64)  # by handle: who wrote it out last, if masks ask
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -135,6 +147,12 @@ class Tiers(Stage):
                 f"tiers: a tier has {min(slots)} slots.",
                 f"The recording had {space.slots} slots; the first of each tier is its header.",
                 "Give sizes= in bytes, as in 64MiB/1GiB.",
+            )
+        if sum(slots) > _MOST_SLOTS:
+            raise UsageError(
+                "tiers: all tiers together have more than 8TiB.",
+                "Addresses on a replayed device have 31 bits, in pages.",
+                "Give smaller sizes=.",
             )
         self._tiers = [
             ScannedClusters(
@@ -177,18 +195,32 @@ class Tiers(Stage):
     def _allowed(self, ops: Ops) -> NDArray[np.uint8]:
         """Return for each op the tiers that its cgroup may use, as bits."""
         allowed = np.full(len(ops), self._all, np.uint8)
-        for memcg, mask in self._masks.items():
-            allowed[ops.columns["memcg"] == memcg] = mask
+        if self._masks:
+            owner = self._memcgs(ops)
+            for memcg, mask in self._masks.items():
+                allowed[owner == memcg] = mask
         return allowed
 
-    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int8], Scan]:
+    def _memcgs(self, ops: Ops) -> NDArray[np.uint64]:
+        """Return each op's cgroup: at a later writeback that which wrote the page out, not that of the op before."""
+        memcg: NDArray[np.uint64] = ops.columns["memcg"]
+        self._memcg = grown(self._memcg, int(ops.handle.max()) + 1, 0)
+        back, out = np.flatnonzero(ops.op == Op.WRITEBACK), np.flatnonzero(ops.op == Op.OUT)
+        if len(back):
+            owned = ops.before(memcg, self._memcg, back)
+            memcg = memcg.copy()
+            memcg[back] = owned
+        self._memcg[ops.handle[out]] = memcg[out]  # in time order: the last one stays
+        return memcg
+
+    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int32], Scan]:
         """Return the address of each act, the change of used clusters per op, and what was passed over."""
         slot = np.full(len(acts.at), -1, np.int64)
-        clusters = np.zeros(len(ops), np.int8)
+        clusters = np.zeros(len(ops), np.int32)  # an op may move many pages
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
         owner, scans = self._owners(ops, acts), []
-        mapped = np.zeros(len(ops), np.int8)
+        mapped = np.zeros(len(ops), np.int32)
         for number, tier in enumerate(self._tiers):
             here = np.flatnonzero((acts.tier == number) & (giving | taking))
             at = acts.at[here]
@@ -234,7 +266,7 @@ class Tiers(Stage):
             here = acts.tier == number
             for name, chosen in (("written", writes), ("read", reads)):
                 ledger.count(f"tiers.{number + 1}.{name}", int(np.count_nonzero(here & chosen)))
-            ledger.hold(f"tiers.{number + 1}.pages", _per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
+            ledger.hold(f"tiers.{number + 1}.pages", per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what each tier held, wrote and read, and what did not fit or moved."""
@@ -250,9 +282,3 @@ class Tiers(Stage):
     def account(self) -> Account:
         """A page that moves down is written again."""
         return Account(added=self._ledger.counts["tiers.demoted_pages"])
-
-
-def _per_op(at: NDArray[np.int32], change: NDArray[np.int8], n: int) -> NDArray[np.int32]:
-    """Return the sum of the changes of each of n ops."""
-    up, down = (np.bincount(at[change == sign], minlength=n) for sign in (1, -1))
-    return (up - down).astype(np.int32)

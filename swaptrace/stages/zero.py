@@ -57,7 +57,7 @@ class Zero(Stage):
     assumptions = (
         "A page is zero if its recorded fill word is 0 or the recording kernel kept it as a zero page.",
         "With ro=on a page has one page table entry, and reclaim wins every race with writers of it.",
-        "With ro=on a fault on a mapped page is a write, unless the trace says so a bound: most recorders do not tell.",
+        "With ro=on a fault on a mapped page is taken for a write: most recorders do not tell (stages.mapped_zero).",
     )
     references = ("20240627105730.3110705-1-usamaarif642@gmail.com",)
 

@@ -66,7 +66,7 @@ class Zram(Stage):
     requires = (Capability.CLEN,)
     columns = ("csize", "fill")
     assumptions = (
-        "Pages compress to the size that the recording kernel stored; its compressor is that of the replay.",
+        "Pages compress to the size that the recording kernel stored; compressor= changes prices, not sizes.",
         "Holes in zsmalloc chains are not counted: the occupied bytes are a lower bound.",
         "Synchronous I/O drops the swap cache at once where the recording kernel did: the trace's own frees say when.",
         "No backing device, no memory limit, no recompression.",

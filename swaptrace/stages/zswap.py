@@ -48,17 +48,18 @@ from swaptrace.model.component import (
     Param,
     Space,
     Stage,
+    bytes_or_share,
     bytes_param,
     choice,
     count_param,
     share_param,
+    time_param,
 )  # fmt: skip
 from swaptrace.model.contents import COMPRESSORS
 from swaptrace.model.errors import UsageError
 from swaptrace.model.ledger import METADATA, Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
-from swaptrace.model.units import parse_time_ns
 from swaptrace.stages.dedup import Dedup
 from swaptrace.stages.shared_zswap import SharedZswap
 
@@ -66,6 +67,7 @@ __all__ = ["Zswap"]
 
 _ENTRY = 56  # sizeof(struct zswap_entry), Linux 6.18
 _UNLIMITED = 1 << 62
+_ACCEPT = 0.9
 _STORE, _LOAD, _END = 0, 1, 2
 
 
@@ -75,22 +77,16 @@ _AFTER_THE_POOL = (
     "dedup.hit", "dedup.cross", "dedup.unique", "dedup.refs", "dedup.saved", "dedup.index", "dedup.verify",
     "dedup.repointed", "dedup.copied",
 )  # fmt: skip
-_BYTES, _SHARE = bytes_param("pool", "unlimited", ""), share_param("pool", "", "")
+_RAM = bytes_param("ram", "recorded", "")
 
 
 def _pool(text: str) -> int | float:
     """Return bytes (int), or a share of RAM (float)."""
-    if text.endswith("%"):
-        return float(_SHARE.parse(text))
-    return _UNLIMITED if text == "unlimited" else int(_BYTES.parse(text))
+    return _UNLIMITED if text == "unlimited" else bytes_or_share(text)
 
 
 def _ram(text: str) -> int:
-    return 0 if text == "recorded" else int(_BYTES.parse(text))
-
-
-def _age(text: str) -> int:
-    return NEVER if text == "off" else max(1, parse_time_ns(text))
+    return 0 if text == "recorded" else int(_RAM.parse(text))
 
 
 class Zswap(Stage):
@@ -100,15 +96,21 @@ class Zswap(Stage):
     summary = "compressed pool in RAM, written back from its oldest end"
     key_params = ("pool",)
     params = (
-        Param("pool", "unlimited", "bytes that the pool may occupy, or a share of RAM, as 20%", _pool, "bytes"),
+        Param(
+            "pool", "unlimited", "bytes that the pool may occupy, or a share of RAM, as 20%", _pool, "bytes", ("64KiB",)
+        ),
         choice("order", "fifo", "which page is oldest: first stored, or last used", {"fifo": False, "lru": True}),
         choice("load", "exclusive", "whether a load frees the entry", {"exclusive": True, "keep": False}),
         choice(
             "incompressible", "reject", "pages that do not compress: to the device, or stored raw",
             {"reject": False, "store": True},
         ),
-        share_param("accept", "90%", "share of pool to which a full pool is written back", ("0%", "50%", "100%")),
-        Param("shrinker", "off", "a page untouched in the pool for so long is written back", _age, "time", ("1us",)),
+        share_param(
+            "accept", f"{_ACCEPT:.0%}", "share of pool to which a full pool is written back", ("0%", "50%", "100%")
+        ),
+        time_param(
+            "shrinker", "off", "a page untouched in the pool for so long is written back", ("off", NEVER), 1, ("1us",)
+        ),
         count_param("batch", "1", "least number of pages that are written back at once", 1, ("8",)),
         choice(
             "sizes",
@@ -136,12 +138,19 @@ class Zswap(Stage):
     ) -> None:  # fmt: skip
         if accept > 1:
             raise UsageError(f"zswap:accept={accept:.0%}: more than the pool.", "", "At most 100%.")
-        if batch > 1 and pool == _UNLIMITED and shrinker == NEVER:
-            raise UsageError(
-                f"zswap:batch={batch} cannot act.",
-                "An unlimited pool without a shrinker writes nothing back.",
-                "Give it a size, as in pool=64MiB.",
-            )
+        unlimited = pool == _UNLIMITED
+        idle = (
+            (f"batch={batch}", batch > 1 and unlimited and shrinker == NEVER),
+            ("order=lru", order and unlimited and shrinker == NEVER),
+            (f"accept={accept:.4g}", accept != _ACCEPT and unlimited),
+        )
+        for name, cannot_act in idle:
+            if cannot_act:
+                raise UsageError(
+                    f"zswap:{name} cannot act.",
+                    "An unlimited pool is never full" + ("." if accept != _ACCEPT else ", and no shrinker is on."),
+                    "Give it a size, as in pool=64MiB.",
+                )
         if ram and not isinstance(pool, float):
             raise UsageError("zswap:ram cannot act.", "The pool is no share of RAM.", "For example pool=20%.")
         self._raw = incompressible
@@ -159,6 +168,12 @@ class Zswap(Stage):
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
+        if self._lru and self._exclusive and not isinstance(above, Dedup):
+            raise UsageError(
+                "zswap:order=lru cannot act with load=exclusive.",
+                "A load takes its page out of the pool: no page there was ever used again.",
+                "Add load=keep, or leave it out.",
+            )
         self._ledger = ledger
         self._contents = space.contents() if self._sizes != "recorded" and space.contents is not None else None
         size = self._size if isinstance(self._size, int) else self._share_of(space.ram)
@@ -173,13 +188,13 @@ class Zswap(Stage):
         ram = self._ram or recorded
         if not ram:
             raise UsageError(
-                f"zswap:pool={self._size:.4g} of RAM: the trace does not say how much RAM there was.",
+                f"zswap:pool={100 * self._size:g}% of RAM: the trace does not say how much RAM there was.",
                 "Its header has no mem_total: it was not recorded on this machine, or by an older recorder.",
                 "Say it, as in zswap:pool=20%,ram=8GiB, or give the pool in bytes.",
             )
         size = int(self._size * ram) // PAGE * PAGE
         if not size:
-            raise UsageError(f"zswap:pool: {self._size:.4g} of {ram} B of RAM is less than a page.", "", "Take more.")
+            raise UsageError(f"zswap:pool: {100 * self._size:g}% of {ram} B is less than a page.", "", "Take more.")
         return size
 
     def feed(self, ops: Ops) -> Ops:

@@ -24,6 +24,8 @@ from swaptrace.policies.registry import resolve
         ("dedup", "vswap-v6+dedup"),
         ("vswap-v6+flash:bufer=8MiB", "did you mean 'buffer'?"),
         ("flash-vswap:bufer=8MiB", "did you mean 'buffer'?"),
+        ("vswap-v6:buffer=8MiB", "+flash:buffer=8MiB"),
+        ("vswap-zswap+dedup:pool=4MiB", "+zswap:pool=4MiB"),
         ("flash-vswap:erase=1MiB", "+ftl:erase=1MiB"),
         ("vswap-v6+flash:buffer=8MB", "did you mean 'MiB'?"),
         ("vswap-v6+flash:buffer=8", "4 KiB pages"),
@@ -75,12 +77,21 @@ def test_blanks_around_the_parts_do_not_matter() -> None:
         ("vswap-v6+tiers:memcg=7", "is not CGROUP@TIERS"),
         ("vswap-v6+tiers:memcg=7@5", "is not CGROUP@TIERS"),
         ("vswap-v6+tiers:memcg=7@3", "names a tier that does not exist"),
+        ("vswap-v6+tiers:memcg=7@2/7@1", "given twice"),
+        ("vswap-v6+tiers:sizes=1000000%/1%", "more than 1000%"),
+        ("vswap-v6+tiers:sizes=9999TiB/1GiB", "more than 8TiB"),
+        ("vswap-v6+tiers:sizes=1/1GiB", "not a whole number of 4 KiB pages"),
+        ("vswap-v6+tiers:demote=99999999999999h", "more than ten years"),
+        ("vswap-v6+dedup:index=loose,ttl=99999999999999h", "more than ten years"),
+        ("swap-table+flash:buffer=8MiB,pressure=1/99999999999999h", "more than ten years"),
+        ("swap-table+ftl:op=7", "Write 7%."),
+        ("swap-table+dedup+tiers", "dedup over tiers is not modelled"),
         ("vswap-v6+tiers+ftl", "ftl cannot act under tiers"),
         ("stacked+tiers", "stacked cannot act over tiers"),
         ("stacked:upper=swap-table", "unknown value 'swap-table'"),
     ],
 )
-def test_tiers_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:
+def test_values_that_cannot_be_meant_are_refused(spec: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(spec)
     assert says in "\n".join(caught.value.lines())

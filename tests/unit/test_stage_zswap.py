@@ -19,7 +19,9 @@ from tests.streams import random_trace
     ("spec", "text"),
     [
         ("zswap:ram=8GiB", "no share of RAM"),
-        ("zswap:batch=16", "writes nothing back"),
+        ("zswap:batch=16", "never full"),
+        ("zswap:order=lru,load=keep", "never full"),
+        ("zswap:shrinker=1s,accept=50%", "accept=0.5 cannot act. An unlimited pool is never full."),
         ("zswap:pool=100", "whole number of 4 KiB pages"),
         ("zswap:pool=1MiB,accept=101%", "more than the pool"),
         ("vswap-v6+dedup:scope=device+zswap", "not modelled"),

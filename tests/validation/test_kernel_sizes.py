@@ -1,4 +1,4 @@
-"""Sizes of kernel structs that figures rest on, against the BTF of the running kernel (docs/kernel-facts.md 2.1).
+"""Sizes of kernel structs that figures rest on, against the BTF of the running kernel (docs/kernel-facts.md).
 
 They are those of Linux 6.18 on a 64-bit machine; other kernels may differ, and are skipped with their release.
 """

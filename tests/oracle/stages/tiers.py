@@ -31,12 +31,15 @@ class SlowTiers(SlowStage):
         self.order = 0
         self.moved: list[Hashable] = []
         self.mapped_clusters: set[tuple[int, int]] = set()
+        self.memcg: dict[Hashable, int] = {}  # object -> cgroup that wrote it out last
 
     def step(self, op: SlowOp, books: Books) -> list[SlowOp]:
         as_entry = self.at_entry or op.mapped
         drop = (op.obj if op.name == "FREE" else None) if as_entry else op.drop
         takes = op.name == "NEW" if as_entry else op.store and not op.inplace
         self.moved = []
+        if op.name in ("NEW", "REWRITE"):
+            self.memcg[op.obj] = op.memcg
         if drop is not None:
             self._give(drop, op, books)
             del self.touched[drop]
@@ -94,7 +97,8 @@ class SlowTiers(SlowStage):
 
     def _take(self, op: SlowOp, books: Books) -> None:
         every = list(range(len(self.sizes)))
-        allowed = sorted({int(d) - 1 for d in self.masks[op.memcg]}) if op.memcg in self.masks else every
+        memcg = self.memcg[op.obj]
+        allowed = sorted({int(d) - 1 for d in self.masks[memcg]}) if memcg in self.masks else every
         free = [t for t in allowed if self._room(t)]
         books.count["overflow"] += free[0] != allowed[0]
         self.allowed[op.block] = allowed
