@@ -96,10 +96,6 @@ class Summary:
         """Time from the first event to the last."""
         return self.last_ts - self.first_ts
 
-    def kind_total(self, kind: str) -> int:
-        """Number of events of ``kind``, all backends together."""
-        return sum(count for (name, _), count in self.counts.items() if name == kind)
-
 
 def summarize(trace: Trace) -> Summary:
     """Read ``trace`` and return its :class:`Summary`; raises what :meth:`Trace.batches` raises."""
