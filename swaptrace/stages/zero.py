@@ -101,7 +101,8 @@ class Zero(Stage):
         ops.fetch[at] &= ~gone
         ops.inplace[at] &= ~(elided | gone)
         self._elided_live += int(np.count_nonzero(elided)) - int(np.count_nonzero((out | free) & gone))
-        self._latest[ops.handle[at[out]]] = now[out]
+        sets = out | free  # a handle is used again: nothing of the object that ended may stay
+        self._latest[ops.handle[at[sets]]] = np.where(out, now, np.uint8(_STORED))[sets]
         return ops
 
     def figures(self) -> Iterator[tuple[str, float]]:

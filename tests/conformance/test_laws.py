@@ -144,6 +144,15 @@ def test_packed_pages_and_bytes_are_accounted_for_once(options: str, seed: int) 
     assert 0 < value("write.packed_bytes") < PAGE * value("write.packed_pages")
 
 
+def test_a_page_in_the_place_of_a_freed_zero_page_is_not_taken_for_it() -> None:
+    """A batch of one op, with no zero page alive: the handle of the one that was freed is used again."""
+    trace = random_trace(251479, 2200)
+    whole, cut = (
+        replay(trace.cut(cuts), [resolve("swap-table")], free_inference="earliest")[0] for cuts in ([], [22, 23])
+    )
+    assert cut.metrics == whole.metrics
+
+
 def test_as_recorded_does_see_them() -> None:
     trace = random_trace(1, 3000)
     before = run(trace, "as-recorded")
