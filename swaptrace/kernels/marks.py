@@ -45,7 +45,7 @@ class Marks:
             known = np.where(previous >= 0, mark[np.maximum(previous, 0)], self._marked[ops.handle[ends]])
             change[:] = mark
             change[ends] -= known
-            at = np.flatnonzero(sets)
+            at = np.flatnonzero(sets | (ops.op == Op.FREE))  # a handle is used again: it must not remember
             self._marked[ops.handle[at]] = mark[at]  # in time order: the last one of an object stays
         self._now += int(change.sum())
         return change
@@ -62,9 +62,7 @@ def _walk(ops: Bytes, handles: Ints32, new: Bools, mark: Bools, change: Ints8, m
                 step -= marked[h]
             marked[h] = mark[i]
             step += mark[i]
-        elif ops[i] == 2:
-            step -= marked[h]
-        elif ops[i] == 4:
+        elif ops[i] == 2 or ops[i] == 4:  # a handle is used again: it must not remember
             step -= marked[h]
             marked[h] = False
         change[i] = step
