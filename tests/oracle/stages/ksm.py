@@ -87,7 +87,7 @@ class SlowKsm(SlowStage):
 
     def _leave(self, op: SlowOp, entry: int, name: str) -> SlowOp:
         del self.owners[entry][op.obj]
-        left = dataclasses.replace(op, name=name, obj=entry, block=entry, sub=0, store=False, inplace=False)
+        left = dataclasses.replace(op, name=name, obj=entry, block=entry, sub=0, store=False, inplace=False, scans=[])
         if name == "FREE":
             del self.owners[entry]
             self._forget(entry)
