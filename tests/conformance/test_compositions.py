@@ -15,11 +15,11 @@ from tests.compositions import EVENTS, Recipe, specs, streams
 from tests.conformance.test_twins import assert_twin
 from tests.streams import random_trace
 
-EXAMPLES = int(os.environ.get("SWAPTRACE_EXAMPLES", "30"))  # many more in make compositions
+MORE = os.environ.get("SWAPTRACE_EXAMPLES")  # make compositions: many, and other ones each time
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # what failed says enough: no minutes of shrinking
 
 
-@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=int(MORE or 30), derandomize=not MORE, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(
     spec=specs(),
     recipe=streams(),
