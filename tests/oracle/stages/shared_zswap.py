@@ -45,6 +45,7 @@ class SlowSharedZswap(SlowZswap):
         acts = op.store or op.fetch or op.drop is not None
         if not acts:
             op.pool = frozenset(self.page_of)
+            books.pending.append({})
             return [op]
         self._measure(op, books)
         levels: list[dict[str, int]] = []
@@ -84,7 +85,7 @@ class SlowSharedZswap(SlowZswap):
                 levels.append(self._levels(leaving=len(owners) - n - 1))
             page.owners = {}
             self._charge(page)
-        books.pending = levels
+        books.pending += levels  # a stage above may have split the op
         return seen
 
     def _arrive(self, op: SlowOp, books: Books) -> bool:

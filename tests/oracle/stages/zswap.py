@@ -42,6 +42,7 @@ class SlowZswap(SlowStage):
             self._end(op, books)
         else:
             op.pool = frozenset(self.size)
+            books.pending.append({})
             return seen
         op.pool = frozenset(self.size)
         levels = [self._levels()]
@@ -57,7 +58,7 @@ class SlowZswap(SlowStage):
             pool = frozenset(self.size)
             seen.append(SlowOp("WRITEBACK", victim, op.ts, op.cpu, store=True, block=victim, pool=pool))
             levels.append(self._levels())
-        books.pending = levels
+        books.pending += levels  # a stage above may have split the op
         return seen
 
     def _measure(self, op: SlowOp, books: Books) -> None:
