@@ -136,7 +136,7 @@ class SlowSharedZswap(SlowZswap):
             books.count["occupied"] += page.size
         self.page_of[op.obj] = page
         op.block = op.obj if self.apart else page.name
-        books.count["dedup.refs_max"] = max(books.count["dedup.refs_max"], len(page.owners) * (held is not mine))
+        books.count["dedup.refs_max"] = max(books.count["dedup.refs_max"], len(page.owners))
         self._charge(page)
         return held is None and self._used() > self.limit
 
