@@ -150,7 +150,6 @@ def test_owner_and_slot_of_every_page(zram: Path, limited: Path, tmp_path: Path,
 def assert_frees(trace: Trace, rows: dict[str, NDArray[Any]], held: NDArray[np.int64]) -> None:
     """Every write of a slot is followed by its free before the next one, and what is held at the end is not free."""
     assert trace.meta.sight(Capability.FREE) is Sight.OBSERVED
-    assert not any("zsmalloc" in reason for reason in trace.meta.skipped)
     live: set[int] = set()
     freed = 0
     at_the_end = set(held[held[:, 3] == 0][:, 2].tolist())
@@ -162,6 +161,9 @@ def assert_frees(trace: Trace, rows: dict[str, NDArray[Any]], held: NDArray[np.i
             live.remove(slot)
             freed += 1
     assert freed > PAGES // 2
+    # What lay in a pool of the machine before the recording may be freed now; what was written now is known (above).
+    foreign = sum(count for reason, count in trace.meta.skipped.items() if "zsmalloc" in reason)
+    assert foreign < freed // 100, trace.meta.skipped
     print(f"{freed} frees; {len(live)} slots live at the end of the recording, {len(at_the_end)} before the exit")
     assert len(live) < 100  # the workload has ended; its parent shell and the recorder may have pages of their own
 
