@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from swaptrace.kernels.contents_state import ContentTables, Taken
+from swaptrace.kernels.content_tables import ContentTables
+from swaptrace.kernels.contents_state import Contents, Taken
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown, readable
@@ -15,7 +16,7 @@ from swaptrace.model.ops import CARRIED, Ops
 __all__ = ["LoopContents"]
 
 
-class LoopContents(ContentTables):
+class LoopContents(ContentTables, Contents):
     """By block, besides: the op of this batch that stored it, CARRIED between batches."""
 
     def __init__(self) -> None:
@@ -25,7 +26,7 @@ class LoopContents(ContentTables):
     def feed(self, ops: Ops) -> Taken:
         """Run ops in order."""
         n = len(ops)
-        self._grow(ops)
+        self._grow(int(ops.handle.max()) + 1)
         known = ops.columns["has_hash"]
         number = self._numbers(ops.columns["hash"][indices(known & ops.store)])
         spare = len(self._spare)

@@ -1,21 +1,14 @@
-"""What the forms of :mod:`swaptrace.kernels.contents` share: their result and their tables."""
+"""What the forms of :mod:`swaptrace.kernels.contents` share: their result, and what one may ask of them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from swaptrace.kernels.refcounts import RefCounts
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32
 from swaptrace.model.ops import Ops
 
-__all__ = ["NONE", "UNHASHED", "ContentTables", "Contents", "Taken"]
-
-NONE = -1  # content of an object that holds nothing here
-UNHASHED = -2  # content of an object that holds a block that is not in the index
+__all__ = ["Contents", "Taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +36,9 @@ class Contents(ABC):
     """An index and the objects' references, carried from batch to batch."""
 
     @abstractmethod
-    def holders(self) -> tuple[Ints, NDArray[np.uint64]]:
-        """Return the handles of the objects that hold a content with a hash, and their hashes."""
+    def holders(self) -> tuple[Ints, Ints32]:
+        """Return the handles of the objects that hold a block, and the blocks."""
 
     @abstractmethod
     def feed(self, ops: Ops) -> Taken:
         """Run ops in order; needs the columns ``hash`` and ``has_hash``, and changes nothing in ``ops``."""
-
-
-class ContentTables(Contents):
-    """The state of forms that number contents."""
-
-    def __init__(self) -> None:
-        self._refs = RefCounts()  # by content number: its references
-        self._block_of: Ints32 = np.full(len(self._refs.count), -1, np.int32)  # by content number
-        self._content: Ints32 = np.full(0, NONE, np.int32)  # by handle
-        self._block: Ints32 = np.full(0, -1, np.int32)  # by handle
-        self._spare: Ints32 = np.empty(0, np.int32)  # numbers of dead blocks, to be used again
-        self._given_out = 0
-
-    def holders(self) -> tuple[Ints, NDArray[np.uint64]]:
-        """Return the handles of the objects that hold a content with a hash, and their hashes."""
-        handles = np.flatnonzero(self._content >= 0)
-        return handles, self._refs.table.keys(self._content[handles])
-
-    def _grow(self, ops: Ops) -> None:
-        size = int(ops.handle.max()) + 1
-        self._content, self._block = grown(self._content, size, NONE), grown(self._block, size, -1)
-
-    def _numbers(self, key: NDArray[np.uint64]) -> Ints:
-        """Return the content numbers of hashes."""
-        number, moved = self._refs.number(key)
-        if moved is not None:
-            indexed = np.flatnonzero(self._content >= 0)
-            self._content[indexed] = moved[self._content[indexed]]
-            alive = np.flatnonzero(moved >= 0)
-            blocks = np.full(len(self._refs.count), -1, np.int32)
-            blocks[moved[alive]] = self._block_of[alive]
-            self._block_of = blocks
-        return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class RefCounts:
             self.count[moved[live]] = counts
         return self.table.number(key), moved
 
-    def change(self, number: NDArray[np.int64], by: NDArray[np.int64]) -> Changes:
+    def change(self, number: NDArray[np.integer[Any]], by: NDArray[np.integer[Any]]) -> Changes:
         """Apply the changes ``by`` (+1, -1) of keys ``number`` in order, and return them grouped by key."""
         n = len(number)
         shift = max(1, (n - 1).bit_length()) if n else 1
@@ -56,7 +57,7 @@ class RefCounts:
         first = np.ones(n, np.bool_)
         np.not_equal(key[1:], key[:-1], out=first[1:])
         starts = np.flatnonzero(first)
-        step = by[order]
+        step = by[order].astype(np.int64)
         run = np.cumsum(step) - step  # sum of the changes before, over all keys
         lengths = np.diff(np.append(starts, n))
         before = run + np.repeat(self.count[key[starts]] - run[starts], lengths)

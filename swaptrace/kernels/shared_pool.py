@@ -28,17 +28,17 @@ from __future__ import annotations
 
 from swaptrace.kernels.loop import engine_name
 from swaptrace.kernels.pool import NEVER, Limits
-from swaptrace.kernels.shared_pool_lists import ListShared
 from swaptrace.kernels.shared_pool_loop import LoopShared
 from swaptrace.kernels.shared_pool_state import SharedFed, SharedRules
+from swaptrace.kernels.shared_pool_vector import VectorShared
 
 __all__ = ["SharedFed", "SharedPool", "SharedRules", "new_shared_pool"]
 
-SharedPool = LoopShared | ListShared
+SharedPool = LoopShared | VectorShared
 
 
 def new_shared_pool(limits: Limits, rules: SharedRules) -> SharedPool:
     """Return an empty pool in the form that is fastest with the engine in force: both are exact."""
     if engine_name() == "numpy" and limits.limit >= NEVER and limits.age >= NEVER and not rules.pin:
-        return ListShared(rules.exclusive)
+        return VectorShared(rules.exclusive)
     return LoopShared(limits, rules)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.keys import KeyTable
 from swaptrace.kernels.loop import loop
-from swaptrace.kernels.pool import Limits
+from swaptrace.kernels.pool import NEVER, POOLED, Limits
 from swaptrace.kernels.shared_pool_state import SharedFed, SharedRules
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints8, Ints32, grown, readable
 from swaptrace.model.ops import NOTHING
@@ -24,6 +24,7 @@ class LoopShared:
 
     def __init__(self, limits: Limits, rules: SharedRules) -> None:
         self._limits, self._rules = limits, rules
+        self._queues = limits.limit < NEVER or limits.age < NEVER  # else who is oldest does not matter
         self._keys = KeyTable()
         self._block_of: Ints32 = np.full(len(self._keys), -1, np.int32)  # by number of the hash
         self._state = np.zeros(0, np.uint8)  # by unit, as the three below
@@ -52,7 +53,7 @@ class LoopShared:
         """
         n = len(op)
         self._grow(int(unit.max(initial=-1)) + 1)
-        room = n + int(self._held[2]) + 1
+        room = (n + int(self._held[2])) * self._queues + 1
         out = SharedFed(
             np.empty(n, np.uint8), np.zeros(n, np.bool_), np.zeros(n, np.int64), np.zeros(n, np.int8),
             np.zeros(n, np.int64), np.empty(n, np.int32), np.full(n, NOTHING, np.int32), np.zeros(n, np.bool_),
@@ -65,10 +66,10 @@ class LoopShared:
         _walk(
             readable(op, np.uint8), readable(unit, np.int32), readable(size, np.int64), readable(ts, np.int64), number,
             limits.limit, limits.low, limits.age, limits.batch, rules.lru, rules.exclusive, rules.pin, rules.apart,
-            self._block_of, self._state, self._holds, self._next, self._last, self._size, self._since, self._number,
-            self._refs, self._names, self._head, self._tail, self._queued, self._younger, self._older, self._spare,
-            self._held, out.found, out.hit, out.change, out.blocks, out.pinned, out.block, out.drop, out.inplace,
-            out.after, out.owner, out.moved, out.freed, told,
+            self._queues, self._block_of, self._state, self._holds, self._next, self._last, self._size, self._since,
+            self._number, self._refs, self._names, self._head, self._tail, self._queued, self._younger, self._older,
+            self._spare, self._held, out.found, out.hit, out.change, out.blocks, out.pinned, out.block, out.drop,
+            out.inplace, out.after, out.owner, out.moved, out.freed, told,
         )  # fmt: skip
         k, absorbed, most, saved = told.tolist()
         return SharedFed(
@@ -76,19 +77,26 @@ class LoopShared:
             out.after[:k], out.owner[:k], out.moved[:k], out.freed[:k], absorbed, most, saved,
         )  # fmt: skip
 
+    def holders(self) -> tuple[Ints, Ints32]:
+        """Return the units in the pool, and their blocks."""
+        units = np.flatnonzero(self._state == POOLED)
+        return units, self._holds[units]
+
     def _grow(self, units: int) -> None:
         """Make room: each unit names one block at most, and a new one is numbered before the old one is let go."""
         self._state = grown(self._state, units, 0)
         self._holds = grown(self._holds, units, -1)
-        self._next, self._last = grown(self._next, units, -1), grown(self._last, units, -1)
         blocks = len(self._state) + 2
-        self._size, self._since = grown(self._size, blocks, 0), grown(self._since, blocks, 0)
+        self._size = grown(self._size, blocks, 0)
         self._number = grown(self._number, blocks, -1)
         self._refs, self._names = grown(self._refs, blocks, 0), grown(self._names, blocks, 0)
-        self._head, self._tail = grown(self._head, blocks, -1), grown(self._tail, blocks, -1)
-        self._queued = grown(self._queued, blocks, 0)
-        self._younger, self._older = grown(self._younger, blocks + 1, 0), grown(self._older, blocks + 1, 0)
         self._spare = grown(self._spare, blocks, 0)
+        if not self._queues:
+            return
+        self._next, self._last = grown(self._next, units, -1), grown(self._last, units, -1)
+        self._since, self._queued = grown(self._since, blocks, 0), grown(self._queued, blocks, 0)
+        self._head, self._tail = grown(self._head, blocks, -1), grown(self._tail, blocks, -1)
+        self._younger, self._older = grown(self._younger, blocks + 1, 0), grown(self._older, blocks + 1, 0)
 
     def _numbers(self, key: NDArray[np.uint64], asked: Bools) -> Ints:
         """Return the number of each hash that is looked up, -1 for other ops."""
@@ -108,7 +116,7 @@ class LoopShared:
 @loop
 def _walk(
     op: Bytes, unit: Ints32, size: Ints, ts: Ints, numbers: Ints, limit: int, low: int, age: int, batch: int,
-    lru: bool, exclusive: bool, pin: bool, apart: bool, block_of: Ints32, state: Bytes, holds: Ints32,
+    lru: bool, exclusive: bool, pin: bool, apart: bool, queues: bool, block_of: Ints32, state: Bytes, holds: Ints32,
     following: Ints32, leading: Ints32, size_of: Ints, since: Ints, number_of: Ints, refs: Ints32, names: Ints32,
     head: Ints32, tail: Ints32, queued: Bools, younger: Ints32, older: Ints32, spare: Ints32, held: Ints,
     found: Bytes, hit: Bools, change: Ints, blocks: Ints8, pinned: Ints, block: Ints32, drop: Ints32, inplace: Bools,
@@ -151,8 +159,9 @@ def _walk(
                 given_out += 1
             refs[new] = 0
             names[new] = 0
-            head[new] = -1
-            tail[new] = -1
+            if queues:
+                head[new] = -1
+                tail[new] = -1
             number_of[new] = numbers[i]
             size_of[new] = size[i]
         block[i] = new if store else (old if 1 <= was <= 2 else -1)
@@ -164,16 +173,17 @@ def _walk(
             refs[old] -= 1
             if was == 1:
                 pooled -= 1
-                before = leading[u]
-                behind = following[u]
-                if before >= 0:
-                    following[before] = behind
-                else:
-                    head[old] = behind
-                if behind >= 0:
-                    leading[behind] = before
-                else:
-                    tail[old] = before
+                if queues:
+                    before = leading[u]
+                    behind = following[u]
+                    if before >= 0:
+                        following[before] = behind
+                    else:
+                        head[old] = behind
+                    if behind >= 0:
+                        leading[behind] = before
+                    else:
+                        tail[old] = before
                 if pin and refs[old] == 1:
                     pinned[i] -= size_of[old]
                 if dies:
@@ -201,13 +211,14 @@ def _walk(
                 state[u] = 1
                 pooled += 1
                 most = max(most, refs[new])
-                leading[u] = tail[new]
-                following[u] = -1
-                if tail[new] >= 0:
-                    following[tail[new]] = u
-                else:
-                    head[new] = u
-                tail[new] = u
+                if queues:
+                    leading[u] = tail[new]
+                    following[u] = -1
+                    if tail[new] >= 0:
+                        following[tail[new]] = u
+                    else:
+                        head[new] = u
+                    tail[new] = u
                 if pin and refs[new] == 2:
                     pinned[i] += size_of[new]
                 if not is_hit:
@@ -221,6 +232,8 @@ def _walk(
             holds[u] = -1
         elif code == 1 and gives:
             state[u] = 3
+        if not queues:
+            continue
         for turn in range(2):  # the places in the queue: of what was given back or read, of what was taken
             which = -1
             fresh = False

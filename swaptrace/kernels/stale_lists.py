@@ -35,11 +35,11 @@ class ListStale(StaleContents):
         self._blocks = 0  # that there are now
         self._spare: list[int] = []
 
-    def holders(self) -> tuple[Ints, NDArray[np.uint64]]:
-        """Return the handles of the objects that hold a content with a hash, and their hashes."""
-        held = ((h, self._key_of[block]) for h, block in enumerate(self._holds) if block >= 0)
-        pairs = [(h, key) for h, key in held if key >= 0]
-        return np.array([h for h, _ in pairs], np.int64), np.array([key for _, key in pairs], np.uint64)
+    def holders(self) -> tuple[Ints, Ints32]:
+        """Return the handles of the objects that hold a block, and the blocks."""
+        holds = np.array(self._holds, np.int32)
+        handles = np.flatnonzero(holds != _NONE)
+        return handles, holds[handles]
 
     def feed(self, ops: Ops) -> StaleTaken:
         """Run ops in order."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.contents_state import ContentTables
+from swaptrace.kernels.content_tables import ContentTables
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.stale_state import StaleContents, StaleTaken
@@ -17,7 +17,7 @@ from swaptrace.model.ops import CARRIED, Ops
 __all__ = ["LoopStale"]
 
 
-class LoopStale(StaleContents, ContentTables):
+class LoopStale(ContentTables, StaleContents):
     """In the count of a content the index itself holds one reference: a stale content counts 1."""
 
     def __init__(self, ttl: int, capacity: int) -> None:
@@ -34,7 +34,7 @@ class LoopStale(StaleContents, ContentTables):
     def feed(self, ops: Ops) -> StaleTaken:
         """Run ops in order."""
         n = len(ops)
-        self._grow(ops)
+        self._grow(int(ops.handle.max()) + 1)
         known = ops.columns["has_hash"]
         number = self._numbers(ops.columns["hash"][indices(known & ops.store)])
         spare, blocks = len(self._spare), self._given_out + n

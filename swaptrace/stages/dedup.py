@@ -50,7 +50,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swaptrace.kernels.contents import Contents, Taken, new_contents
 from swaptrace.kernels.order import indices
@@ -63,7 +62,6 @@ from swaptrace.model.ledger import Gauge, Ledger
 from swaptrace.model.meta import Capability
 from swaptrace.model.ops import NOTHING, Backing, Op, Ops
 from swaptrace.stages.owners import Owners
-from swaptrace.stages.sharing import MemcgSharing
 
 __all__ = ["Dedup"]
 
@@ -158,8 +156,7 @@ class Dedup(Stage):
         self.in_pool, self.pins = scope, shared
         self._entry, self._loose, self._verify = entry + _SECOND_HASH * (verify == "hash"), index, verify
         self._contents: Contents = new_stale(ttl, capacity) if index else new_contents()
-        self._sharing = MemcgSharing()
-        self._owners = Owners(charges) if scope or charges else None
+        self.owners = Owners(charges)
 
     def start(self, space: Space, ledger: Ledger, layout: Layout, above: Stage | None) -> None:
         """Begin a replay."""
@@ -171,14 +168,9 @@ class Dedup(Stage):
         """Turn stores into hits and blocks, and ends of objects into ends of blocks; the pool does so by itself."""
         if self.in_pool:
             return ops
-        takes = indices(ops.store)
-        self._sharing.meet(ops.columns["memcg"][takes], self._contents.holders)
+        self.owners.meet(ops.columns["memcg"][indices(ops.store)], self._contents.holders)
         taken = self._contents.feed(ops)
-        self._account(ops, takes, taken)
-        if self._owners is not None:
-            gives = (ops.drop != NOTHING) | ops.inplace
-            size, none = np.full(len(ops), PAGE), np.zeros(len(ops), np.bool_)
-            self._owners.feed(ops, ops.store, gives, taken.block, size, taken.hit, taken.inplace, none)
+        self._account(ops, taken)
         ops.backing |= taken.hit * np.uint8(Backing.SHARED)  # a store is pending, 0, until now
         ops.store &= ~taken.hit
         ops.inplace, ops.block, ops.drop, ops.stored_at = taken.inplace, taken.block, taken.drop, taken.stored_at
@@ -203,8 +195,7 @@ class Dedup(Stage):
             yield "dedup.hit_rate", counts["dedup.hits"] / counts["dedup.arrived"]
         for name in ("dedup.unique", "dedup.index_bytes"):
             yield f"{name}_peak", gauges[name].peak if name in gauges else 0
-        if self._owners is not None:
-            yield from self._owners.figures()
+        yield from self.owners.figures()
 
     def account(self) -> Account:
         """A hit is stored nowhere; a loose index keeps blocks that no object has.
@@ -243,7 +234,6 @@ class Dedup(Stage):
         """
         ledger, hits = self._ledger, int(np.count_nonzero(fed.hit))
         assert ops.pooled is not None
-        assert self._owners is not None
         if self._verify == "content":
             ledger.count("dedup.verify_bytes", PAGE * hits)
         ledger.count("dedup.hits", hits)
@@ -253,9 +243,9 @@ class Dedup(Stage):
         ledger.hold("dedup.index_bytes", blocks, self._entry)
         ledger.hold("dedup.index_bytes", ops.pooled, _REFERENCE)
         over = np.zeros(len(ops), np.bool_)
-        ledger.count("dedup.cross_memcg_hits", self._owners.feed(ops, takes, gives, block, size, hit, over, ends))
+        ledger.count("dedup.cross_memcg_hits", self.owners.feed(ops, takes, gives, block, size, hit, over, ends))
 
-    def _account(self, ops: Ops, takes: NDArray[np.int64], taken: Taken) -> None:
+    def _account(self, ops: Ops, taken: Taken) -> None:
         ledger = self._ledger
         saved = int(np.count_nonzero(taken.hit))
         live = taken.hit
@@ -266,11 +256,14 @@ class Dedup(Stage):
             ledger.hold("dedup.index_bytes", taken.stale, self._entry)
         if self._verify == "content":
             ledger.count("dedup.verify_bytes", PAGE * saved)
-        ledger.count("dedup.arrived", len(takes))
+        ledger.count("dedup.arrived", int(np.count_nonzero(ops.store)))
         ledger.count("dedup.hits", int(np.count_nonzero(live)))
         ledger.count("dedup.saved_bytes", PAGE * saved)
         ledger.count("dedup.unhashed", taken.unhashed)
         ledger.most("dedup.refs_max", taken.refs_max)
         ledger.hold("dedup.unique", taken.unique)
         ledger.hold("dedup.index_bytes", taken.unique, self._entry)
-        ledger.count("dedup.cross_memcg_hits", self._sharing.cross_hits(ops, takes, live))
+        gives = (ops.drop != NOTHING) | ops.inplace
+        size, none = np.broadcast_to(PAGE, len(ops)), np.broadcast_to(False, len(ops))
+        crossing = self.owners.feed(ops, ops.store, gives, taken.block, size, live, taken.inplace, none)
+        ledger.count("dedup.cross_memcg_hits", crossing)

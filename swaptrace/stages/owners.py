@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.order import in_order
 from swaptrace.kernels.refcounts import RefCounts
 from swaptrace.kernels.tables import Bools, Ints, Ints32, grown
 from swaptrace.model.ops import Op, Ops
@@ -19,60 +21,93 @@ _GIVE, _TAKE = -1, 1
 
 
 class Owners:
-    """References of objects to contents, each owned by the memory cgroup that wrote the object.
+    """References of objects to blocks, each owned by the memory cgroup that wrote the object.
 
-    ``charges`` says whether charges are kept, too: they cost an interpreted engine a few microseconds per reference.
+    While a trace shows one memory cgroup only there is nothing to count, and nothing is followed; what objects hold
+    when a second one appears is entered then. Charges, if they are kept, are followed from the beginning on.
     """
 
     def __init__(self, charges: bool) -> None:
-        self._pairs = RefCounts()  # references by (content, memcg)
-        self._content: Ints32 = np.full(0, -1, np.int32)  # by handle: what its reference is to
+        self._pairs = RefCounts()  # references by (block, memcg)
+        self._block: Ints32 = np.full(0, -1, np.int32)  # by handle: what its reference is to
         self._memcg: NDArray[np.uint64] = np.zeros(0, np.uint64)  # by handle: who owns it
         self._charging = Charging() if charges else None
+        self._only: int | None = None
+        self._following = charges
+
+    def meet(self, memcg: NDArray[Any], holders: Callable[[], tuple[Ints, Ints32]]) -> None:
+        """See who takes references in the next batch; ``holders`` gives the handles of objects that have one, and the
+        blocks that these are to.
+        """
+        if self._following or len(memcg) == 0:
+            return
+        low, high = int(memcg.min()), int(memcg.max())
+        if self._only is None:
+            self._only = low
+        if low == high == self._only:
+            return
+        self._following = True
+        handles, blocks = holders()
+        self._grow(int(handles.max(initial=-1)) + 1)
+        self._block[handles], self._memcg[handles] = blocks, self._only
+        number, _ = self._pairs.number(_pair_key(blocks, self._memcg[handles]))
+        self._pairs.change(number, np.ones(len(number), np.int8))
+
+    def _grow(self, size: int) -> None:
+        self._block, self._memcg = grown(self._block, size, -1), grown(self._memcg, size, 0)
 
     def feed(
-        self, ops: Ops, takes: Bools, gives: Bools, content: Ints32, size: Ints, hit: Bools, over: Bools, ends: Bools
+        self, ops: Ops, takes: Bools, gives: Bools, block: Ints32, size: Ints, hit: Bools, over: Bools, ends: Bools
     ) -> int:
-        """Follow one batch; return how many of its hits are on content that no object of the same cgroup holds.
+        """Follow one batch; return how many of its hits are on a block that no object of the same cgroup holds.
 
         Args:
             ops: the batch, with the column memcg.
             takes, gives: bool[n], ops whose object takes a reference, gives back the one that it has.
-            content: int32[n], what is taken.
+            block: int32[n], what is taken.
             size: int64[n], the bytes of what is taken, looked at where nobody holds it yet.
-            hit: bool[n], takes of a content that is held already.
-            over: bool[n], takes of a new content in the number of the one that is given back.
-            ends: bool[n], writebacks that take a content from all its owners at once; those of the others follow.
+            hit: bool[n], takes of a block that is held already.
+            over: bool[n], takes of a new content in the block that is given back.
+            ends: bool[n], writebacks that take a block from all its owners at once; those of the others follow.
         """
-        most = int(ops.handle.max(initial=-1)) + 1
-        self._content, self._memcg = grown(self._content, most, -1), grown(self._memcg, most, 0)
+        if not self._following:
+            return 0
+        self._grow(int(ops.handle.max(initial=-1)) + 1)
         taking, giving = np.flatnonzero(takes), np.flatnonzero(gives)
         memcg = ops.columns["memcg"]
-        old, owner = ops.before(content, self._content, giving), ops.before(memcg, self._memcg, giving)
-        self._content[ops.handle[taking]] = content[taking]  # in time order: the last one of an object stays
+        old, owner = np.full(len(ops), -1, np.int32), np.zeros(len(ops), np.uint64)
+        old[giving] = ops.before(block, self._block, giving)
+        owner[giving] = ops.before(memcg, self._memcg, giving)
+        self._block[ops.handle[taking]] = block[taking]  # in time order: the last one of an object stays
         self._memcg[ops.handle[taking]] = memcg[taking]
-        if len(taking) + len(giving) == 0:
-            return 0
-        # what an op gives back goes first, but for the content that it takes again: that is held all the time
-        again = takes[giving] & ~over[giving] & (old == content[giving])
-        order = np.argsort(np.concatenate([3 * taking + 1, 3 * giving + 2 * again]), kind="stable")
-        which = np.concatenate([content[taking], old])[order].astype(np.int64)
-        who = np.concatenate([memcg[taking], owner]).astype(np.uint64)[order]
-        by = np.repeat(np.array([_TAKE, _GIVE]), [len(taking), len(giving)])[order]
-        number, _ = self._pairs.number(which.astype(np.uint64) ^ (who * _MIX))
-        refs = self._pairs.change(number, by)
-        first = np.zeros(len(by), np.bool_)  # of its cgroup, among the references to this content
-        first[refs.order] = refs.before == 0
-        hits = np.append(hit[taking], np.zeros(len(giving), np.bool_))[order]
+
+        at, late = in_order(takes, gives)  # in an op, take first: a block that it takes again is held all the time
+        number, _ = self._pairs.number(
+            _pair_key(np.where(late, old[at], block[at]), np.where(late, owner[at], memcg[at]))
+        )
+        refs = self._pairs.change(number, np.where(late, np.int8(_GIVE), np.int8(_TAKE)))
+        first = (refs.before == 0) & ~late[refs.order]  # of its cgroup, among the references to this block
+        crossing = int(np.count_nonzero(hit[at[refs.order[first]]]))
         if self._charging is not None:
-            bytes_of = np.append(size[taking], np.zeros(len(giving), np.int64))[order]
+            # what an op gives back goes first here, but for the block that it takes again
+            again = takes[giving] & ~over[giving] & (old[giving] == block[giving])
+            order = np.argsort(np.concatenate([3 * taking + 1, 3 * giving + 2 * again]), kind="stable")
             at = np.concatenate([taking, giving])[order]
+            which = np.concatenate([block[taking], old[giving]])[order].astype(np.int64)
+            who = np.concatenate([memcg[taking], owner[giving]])[order].astype(np.uint64)
+            by = np.repeat(np.array([_TAKE, _GIVE]), [len(taking), len(giving)])[order]
+            bytes_of = np.append(size[taking], np.zeros(len(giving), np.int64))[order]
             charged = np.flatnonzero((ops.op[at] != Op.WRITEBACK) | ends[at])
             change = np.where(ends[at], 0, by)
             self._charging.feed(which[charged], who[charged], change[charged], bytes_of[charged])
-        return int(np.count_nonzero(first & hits & (by == _TAKE)))
+        return crossing
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield the charges, if they are kept."""
         if self._charging is not None:
             yield from self._charging.figures()
+
+
+def _pair_key(block: NDArray[Any], memcg: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return one number for a block and a cgroup; those of two pairs are equal as rarely as two 64-bit hashes."""
+    return block.astype(np.uint64) ^ (memcg.astype(np.uint64) * _MIX)

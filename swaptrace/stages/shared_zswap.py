@@ -37,6 +37,7 @@ class SharedZswap:
         hit, whether the pool took it. ``entry`` is the bytes of metadata of a page in the pool.
         """
         hashes, hashed = ops.columns["hash"][at], ops.columns["has_hash"][at]
+        self._index.owners.meet(ops.columns["memcg"][at[code == _STORE]], self._pool.holders)
         fed = self._pool.feed(code, ops.handle[at], size, ops.ts[at], hashes, hashed)
         store, pooled = code == _STORE, fed.found == POOLED
         taken = store & (fed.hit | (size >= 0))

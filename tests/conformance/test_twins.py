@@ -206,12 +206,13 @@ def test_devices_by_priority_equal_their_twin(spec: str, seed: int, cuts: list[i
     assert_twin(several, spec, cuts)
 
 
+@pytest.mark.parametrize("spec", ["swap-table+dedup", "zswap+dedup", "vswap-zswap+dedup:scope=zswap+zswap:pool=64KiB"])
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 2500), max_size=6), first=st.integers(1, 2400))
-def test_memory_cgroups_that_appear_late(seed: int, cuts: list[int], first: int) -> None:
+def test_memory_cgroups_that_appear_late(spec: str, seed: int, cuts: list[int], first: int) -> None:
     trace = random_trace(seed, 2500)
     trace.columns["memcg"][:first] = np.minimum(trace.columns["memcg"][:first], 1)
-    assert_twin(trace, "swap-table+dedup", cuts)
+    assert_twin(trace, spec, cuts)
 
 
 @settings(max_examples=6, deadline=None)

@@ -21,9 +21,9 @@ from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.kernels.places import LoopPlaces, VectorPlaces, exchanges, turns
 from swaptrace.kernels.pool import NEVER, Limits, ListPool, LoopPool
 from swaptrace.kernels.pool_vector import VectorPool
-from swaptrace.kernels.shared_pool_lists import ListShared
 from swaptrace.kernels.shared_pool_loop import LoopShared
 from swaptrace.kernels.shared_pool_state import SharedRules
+from swaptrace.kernels.shared_pool_vector import VectorShared
 from swaptrace.kernels.stale_lists import ListStale
 from swaptrace.kernels.stale_loop import LoopStale
 from swaptrace.kernels.stale_state import StaleTaken
@@ -119,7 +119,9 @@ def contents(form: Contents, places: LoopPlaces | VectorPlaces, batches: list[Op
                 at += 1
             if isinstance(taken, StaleTaken):
                 seen.append((taken.stale_hit.tolist(), taken.stale.tolist()))
-            seen.append((taken.unhashed, taken.refs_max, sorted(form.holders()[1].tolist())))
+            handles, blocks = form.holders()
+            held = [(h, name[block]) for h, block in zip(handles.tolist(), blocks.tolist(), strict=True)]
+            seen.append((taken.unhashed, taken.refs_max, sorted(held)))
     return seen
 
 
@@ -199,12 +201,12 @@ def test_pools_with_shared_blocks_that_are_never_written_back(
     key, known, ts = r.integers(0, 12, 800, np.uint64), r.random(800) < 0.8, np.arange(800)
     size = np.where(r.random(800) < 0.3, -1, 1 + key.astype(np.int64))  # a content may not be sized everywhere
     loop = LoopShared(Limits(NEVER, NEVER), SharedRules(lru, exclusive, pin=False, apart=False))
-    lists = ListShared(exclusive)
+    vector = VectorShared(exclusive)
     names: tuple[dict[int, int], dict[int, int]] = ({}, {})  # of blocks: the op that began them
     for a, b in bounds(cuts, 800):
         rows = op[a:b], unit[a:b], size[a:b], ts[a:b], key[a:b] << np.uint64(60), known[a:b]
         with using_engine(engine):
-            did = loop.feed(*rows), lists.feed(*rows)
+            did = loop.feed(*rows), vector.feed(*rows)
         for i in range(b - a):
             seen = []
             for fed, name in zip(did, names, strict=True):
