@@ -16,6 +16,7 @@ import numpy as np
 
 from swaptrace.kernels.clusters import Passed, PhysicalClusters
 from swaptrace.kernels.loop import engine_name, loop
+from swaptrace.kernels.order import indices
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, readable
 from swaptrace.model.ops import Scan
 
@@ -45,22 +46,32 @@ class ScannedClusters:
         """
         passed = Passed.room(len(unit))
         slot, change = self.clusters.feed(giving, unit, cpu, passed)
-        at = np.flatnonzero((passed.before > 0) | (passed.tail >= 0))
-        before, tail = passed.before[at].astype(np.int64), passed.tail[at]
-        first = slot[at] - before
-        cluster, per_line = self.clusters.cluster, self.entries_per_line
-        device_end = self.clusters.ends[np.searchsorted(self.clusters.ends[:-1], tail, side="right")]
-        end = np.minimum((tail // cluster + 1) * cluster, device_end)
-        tail_slots = np.where(tail >= 0, end - tail, 0)
-        lines = slot[at] // per_line - first // per_line
-        # a search that ends where it began, in the same cluster, may meet the line of the slot taken again
-        met = (slot[at] // per_line == tail // per_line) & (slot[at] // cluster == tail // cluster)
-        lines += np.where(tail >= 0, (end - 1) // per_line - tail // per_line + 1 - met, 0)
+        begun = np.flatnonzero(passed.tail >= 0)  # few: once in a cluster
+        scans = passed.before > 0
+        scans[begun] = True
+        at = indices(scans)
+        taken, before = slot[at], passed.before[at].astype(np.int64)
+        first = taken - before
+        lines = taken // self.entries_per_line - first // self.entries_per_line
+        tail, tail_slots = np.full(len(at), -1, np.int64), np.zeros(len(at), np.int64)
+        which = np.searchsorted(at, begun)
+        tail[which] = passed.tail[begun]
+        tail_slots[which], more = self._tails(passed.tail[begun], slot[begun])
+        lines[which] += more
         found = None
         if owner is not None:
             find = _find_in_loop if engine_name() == "numba" else _find_in_arrays
             found = find(giving, slot, owner, self._owner, at, tail, tail_slots, first, before)
         return slot, change, Scan(at, tail_slots + before, lines, found)
+
+    def _tails(self, tail: Ints, slot: Ints) -> tuple[Ints, Ints]:
+        """Return how many slots lie from ``tail`` to the end of its cluster; their lines, without that of ``slot``."""
+        cluster, per_line = self.clusters.cluster, self.entries_per_line
+        device_end = self.clusters.ends[np.searchsorted(self.clusters.ends[:-1], tail, side="right")]
+        end = np.minimum((tail // cluster + 1) * cluster, device_end)
+        # a search that ends where it began, in the same cluster, may meet the line of the slot taken again
+        met = (slot // per_line == tail // per_line) & (slot // cluster == tail // cluster)
+        return end - tail, (end - 1) // per_line - tail // per_line + 1 - met
 
 
 def _find_in_arrays(
