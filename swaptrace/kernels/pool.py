@@ -7,6 +7,7 @@ Rule. The pool is a queue. In an op, what the object had before is resolved firs
 * **IN** (code 1). With ``lru``, an object in the pool goes to the young end. With ``exclusive`` it leaves the pool; its
   content is then in RAM only.
 * **FREE** (code 2). The object is nowhere.
+* An op with code 3 does not reach the pool: nothing happens, and it finds NOWHERE.
 
 Then, behind the op, objects are written back one by one, the oldest first, as long as one of these holds:
 
@@ -60,7 +61,7 @@ class ListPool:
         """Run ops in order.
 
         Args:
-            op: uint8[n], 0 OUT, 1 IN, 2 FREE.
+            op: uint8[n], 0 OUT, 1 IN, 2 FREE, 3 does not reach the pool.
             unit: int32[n], dense ids of the objects.
             size: int64[n], of OUTs: bytes that they occupy, above 0; -1: goes to the device.
             ts: int64[n], their times in ns; where no age counts they are not looked at.
@@ -84,6 +85,8 @@ class ListPool:
         rare = ages or self._limits.batch > 1
         times = ts.tolist() if ages else []
         for i, (code, u, bytes_in) in enumerate(zip(op.tolist(), unit.tolist(), size.tolist(), strict=True)):
+            if code == 3:
+                continue
             was = found[i] = state[u]
             full = False
             if code == 1:
@@ -159,7 +162,7 @@ class LoopPool:
             self._since = grown(self._since, top, 0)
         n = len(op)
         room = n + int(self._held[1]) + 1
-        found, change = np.empty(n, np.uint8), np.zeros(n, np.int64)
+        found, change = np.zeros(n, np.uint8), np.zeros(n, np.int64)
         after, victims, freed = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int64)
         limits = self._limits
         k = _walk(
@@ -189,11 +192,13 @@ def _walk(
     ages = age < (1 << 62)
     k = 0
     for i in range(len(op)):
+        code = op[i]
+        if code == 3:
+            continue
         u = unit[i]
         link = u + 1
         was = state[u]
         found[i] = was
-        code = op[i]
         full = False
         leaves = was == 1 and (code != 1 or lru or exclusive)
         if leaves:

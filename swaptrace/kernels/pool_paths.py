@@ -10,12 +10,12 @@ from swaptrace.kernels.tables import Bools, Bytes, Ints32
 __all__ = ["IN_RAM", "NOWHERE", "ON_DEVICE", "POOLED", "Paths"]
 
 NOWHERE, POOLED, ON_DEVICE, IN_RAM = 0, 1, 2, 3
-_OUT, _IN = 0, 1
+_OUT, _IN, _FREE = 0, 1, 2
 
 
 class Paths:
     """The ops of a batch, object by object (``group``): OUTs and FREEs set a state, the first IN behind one of them
-    may change it. All arrays are in the order of the group.
+    may change it, other ops do nothing. All arrays are in the order of the group.
 
     Attributes:
         out, sets: bool[n], OUTs; OUTs and FREEs.
@@ -26,10 +26,11 @@ class Paths:
         self.group = Grouped(unit)
         code = op[self.group.row]
         self.out: Bools = code == _OUT
-        self.sets: Bools = code != _IN
+        self.sets: Bools = self.out | (code == _FREE)
+        self._loads: Bools = code == _IN
         self.setter: Ints32 = self.group.before(self.sets)
         self._exclusive = exclusive
-        self._loaded = self.group.before(~self.sets) > self.setter if exclusive else None
+        self._loaded = self.group.before(self._loads) > self.setter if exclusive else None
 
     def states(self, pooled: Bools, carried: Bytes) -> tuple[Bytes, Bytes]:
         """Return the states that ops find and leave when the OUTs ``pooled`` enter the pool; ``carried`` is by unit."""
@@ -40,10 +41,11 @@ class Paths:
             found[self._loaded & (found == POOLED)] = IN_RAM
         left = np.where(self.sets, left, found)
         if self._exclusive:
-            left[~self.sets & (found == POOLED)] = IN_RAM
+            left[self._loads & (found == POOLED)] = IN_RAM
+        found *= self.sets | self._loads  # other ops find NOWHERE
         return found, left
 
     def leaves(self, found: Bytes) -> Bools:
         """Return which ops end what their object has in the pool, those that put another content there included."""
-        pooled: Bools = found == POOLED
+        pooled: Bools = found == POOLED  # by OUTs, INs and FREEs only
         return pooled if self._exclusive else pooled & self.sets

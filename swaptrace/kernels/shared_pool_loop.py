@@ -55,7 +55,7 @@ class LoopShared:
         self._grow(int(unit.max(initial=-1)) + 1)
         room = (n + int(self._held[2])) * self._queues + 1
         out = SharedFed(
-            np.empty(n, np.uint8), np.zeros(n, np.bool_), np.zeros(n, np.int64), np.zeros(n, np.int8),
+            np.zeros(n, np.uint8), np.zeros(n, np.bool_), np.zeros(n, np.int64), np.zeros(n, np.int8),
             np.zeros(n, np.int64), np.empty(n, np.int32), np.full(n, NOTHING, np.int32), np.zeros(n, np.bool_),
             np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int64),
             0, 0, 0,
@@ -133,8 +133,11 @@ def _walk(
     saved = 0
     k = 0
     for i in range(len(op)):
-        u = unit[i]
         code = op[i]
+        if code == 3:
+            block[i] = -1
+            continue
+        u = unit[i]
         was = state[u]
         old = holds[u]
         found[i] = was

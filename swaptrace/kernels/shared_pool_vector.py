@@ -60,7 +60,8 @@ class VectorShared(ContentTables):
         alone = np.flatnonzero(store & ~inplace & ~(enters & (content >= 0)))
         born, held = np.concatenate([refs.born, alone]), refs.block
         held[alone] = np.arange(BORN + len(refs.born), BORN + len(born))
-        lower = group.by_row(group.latest(named, held[row], self._block))
+        kept = group.latest(named, held[row], self._block)
+        lower = group.by_row(kept)
         lower[(found != POOLED) & ~below] = -1
         number = self._fresh(len(born))
         before = resolved(lower, number)
@@ -80,7 +81,7 @@ class VectorShared(ContentTables):
         here = left[last] == POOLED
         self._state[group.key[last]] = left[last]
         self._content[group.key[last]] = np.where(here, np.where(paths.out, new, had)[last], np.int32(NONE))
-        self._block[group.key[last]] = block[row[last]]
+        self._block[group.key[last]] = np.where(paths.out[last], block[row[last]], resolved(kept[last], number))
         self._block_of[refs.content] = number[: len(refs.born)]  # in time order: the last one of a content stays
         self._spare = np.concatenate([self._spare, before[absorbed | dropped]])
         none, nothing = np.empty(0, np.int32), np.empty(0, np.int64)

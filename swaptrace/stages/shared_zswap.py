@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.order import indices
 from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, Limits
 from swaptrace.kernels.reshape import behind, latest
 from swaptrace.kernels.shared_pool import SharedFed, SharedRules, new_shared_pool
@@ -32,41 +33,45 @@ class SharedZswap:
         self._exclusive, self._apart = exclusive, apart
         self._index, self._ledger = index, ledger
 
-    def feed(self, ops: Ops, at: Ints, code: Bytes, size: Ints, entry: int) -> tuple[Ops, Bools, Bools]:
-        """Run the requests ``at`` through the pool; return the new stream, and of the requests: whether it was a
-        hit, whether the pool took it. ``entry`` is the bytes of metadata of a page in the pool.
+    def feed(self, ops: Ops, code: Bytes, size: Ints, entry: int) -> tuple[Ops, Bools, Bools]:
+        """Run the ops through the pool; return the new stream, and of the ops: whether it was a hit, whether the pool
+        took it. ``entry`` is the bytes of metadata of a page in the pool.
         """
-        hashes, hashed = ops.columns["hash"][at], ops.columns["has_hash"][at]
-        self._index.owners.meet(ops.columns["memcg"][at[code == _STORE]], self._pool.holders)
-        fed = self._pool.feed(code, ops.handle[at], size, ops.ts[at], hashes, hashed)
+        hashed = ops.columns["has_hash"]
+        self._index.owners.meet(ops.columns["memcg"][indices(ops.store)], self._pool.holders)
+        fed = self._pool.feed(code, ops.handle, size, ops.ts, ops.columns["hash"], hashed)
         store, pooled = code == _STORE, fed.found == POOLED
         taken = store & (fed.hit | (size >= 0))
         leaves = pooled & ((code != _LOAD) | self._exclusive)
-        self._annotate(ops, at, code, taken, fed)
+        self._annotate(ops, code, taken, fed)
         n, k = len(ops), len(fed.after)
-        cause, leads = at[fed.after], fed.freed > 0
+        cause, leads = fed.after, fed.freed > 0
         if k:
             ops = behind(ops, cause, fed.owner, fed.moved, None if self._apart else ~leads)
             self._ledger.stream(ops.ts)
         elif not self._apart:
             ops.stored_at = latest(ops.store, ops.block)
-        rows = at if not k else at + np.searchsorted(cause, at)  # of the requests in the new stream
         backs = cause + 1 + np.arange(k)
+        rows = np.ones(n + k, np.bool_)
+        rows[backs] = False
 
-        def per_row(of_requests: NDArray[Any], of_writebacks: NDArray[Any], dtype: type[S]) -> NDArray[S]:
-            made = np.zeros(n + k, dtype)
-            made[rows] = of_requests
+        def per_row(of_ops: NDArray[S], of_writebacks: NDArray[Any] | int) -> NDArray[S]:
+            """Return the values of the new stream's rows."""
+            if k == 0:
+                return of_ops
+            made = np.empty(n + k, of_ops.dtype)
+            made[rows] = of_ops
             made[backs] = of_writebacks
             return made
 
         ledger, index = self._ledger, self._index
-        ops.pooled = per_row(taken.view(np.int8) - leaves.view(np.int8), np.full(k, -1), np.int8)
-        blocks = per_row(fed.blocks, -leads.view(np.int8), np.int8)
+        ops.pooled = per_row(taken.view(np.int8) - leaves.view(np.int8), -1)
+        blocks = per_row(fed.blocks, -leads.view(np.int8))
         ledger.hold(METADATA, blocks, entry)
         ledger.hold("zswap.pages", blocks)
-        ledger.hold("zswap.pool_bytes", per_row(fed.change, -fed.freed, np.int64))
+        ledger.hold("zswap.pool_bytes", per_row(fed.change, -fed.freed))
         if index.pins:
-            ledger.hold("zswap.pinned_bytes", per_row(fed.pinned, np.zeros(k), np.int64))
+            ledger.hold("zswap.pinned_bytes", per_row(fed.pinned, 0))
         for name, number in (
             ("zswap.stores", int(np.count_nonzero(taken & ~fed.hit))),
             ("zswap.rejects", int(np.count_nonzero(store & ~taken))),
@@ -76,28 +81,22 @@ class SharedZswap:
             ("zswap.absorbed_pages", fed.absorbed),
         ):
             ledger.count(name, number)
-        takes = per_row(taken, np.zeros(k), np.bool_)
-        gives, hit = per_row(leaves, np.ones(k), np.bool_), per_row(fed.hit, np.zeros(k), np.bool_)
-        block, bytes_of = per_row(fed.block, np.full(k, -1), np.int32), per_row(size, np.zeros(k), np.int64)
-        ends = per_row(np.zeros(len(at)), leads, np.bool_)
+        takes, gives, hit = per_row(taken, 0), per_row(leaves, 1), per_row(fed.hit, 0)
+        block, bytes_of, ends = per_row(fed.block, -1), per_row(size, 0), per_row(np.zeros(n, np.bool_), leads)
         index.count_pool(ops, takes, gives, hit, block, bytes_of, blocks, ends, fed)
         ledger.count("dedup.arrived", int(np.count_nonzero(store)))
         ledger.count("dedup.unhashed", int(np.count_nonzero(store & ~hashed)))
         return ops, fed.hit, taken
 
-    def _annotate(self, ops: Ops, at: Ints, code: Bytes, taken: Bools, fed: SharedFed) -> None:
+    def _annotate(self, ops: Ops, code: Bytes, taken: Bools, fed: SharedFed) -> None:
         """Leave to the stages below what is on the device, and say where the rest is."""
         store, below = code == _STORE, fed.found == ON_DEVICE
-        ops.store[at] = store & ~taken
-        ops.inplace[at] = fed.inplace
-        ops.fetch[at] = (code == _LOAD) & below
-        ops.drop[at] = np.where(fed.drop == NOTHING, fed.drop, ops.handle[at]) if self._apart else fed.drop
+        ops.store, ops.inplace, ops.fetch = store & ~taken, fed.inplace, (code == _LOAD) & below
+        ops.drop = np.where(fed.drop == NOTHING, fed.drop, ops.handle) if self._apart else fed.drop
         if not self._apart:
-            ops.block = np.full(len(ops), -1, np.int32)
-            ops.block[at] = fed.block
-        where = np.full(len(at), Backing.PENDING, np.uint8)
-        where[taken | (~store & (fed.found == POOLED))] = Backing.ZSWAP
-        where[fed.hit] = Backing.ZSWAP_SHARED
-        where[~store & (fed.found == IN_RAM)] = Backing.CACHE
+            ops.block = fed.block
         # an op that a stage above has taken (a writeout elided as a zero page) keeps its backing
-        ops.backing[at] = np.where(ops.backing[at] == Backing.PENDING, where, ops.backing[at])
+        mine = ops.backing == Backing.PENDING
+        ops.backing[mine & (taken | (~store & (fed.found == POOLED)))] = Backing.ZSWAP
+        ops.backing[mine & fed.hit] = Backing.ZSWAP_SHARED
+        ops.backing[mine & ~store & (fed.found == IN_RAM)] = Backing.CACHE

@@ -37,10 +37,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swaptrace.kernels.pool import IN_RAM, NEVER, ON_DEVICE, POOLED, Limits, new_pool
 from swaptrace.kernels.reshape import behind
+from swaptrace.kernels.tables import Bools, Bytes, Ints
 from swaptrace.kernels.zsmalloc import PAGE, occupied
 from swaptrace.model.component import (
     Account,
@@ -68,7 +68,7 @@ __all__ = ["Zswap"]
 _ENTRY = 56  # sizeof(struct zswap_entry), Linux 6.18
 _UNLIMITED = 1 << 62
 _ACCEPT = 0.9
-_STORE, _LOAD, _END = 0, 1, 2
+_STORE, _LOAD, _END, _PASSES = 0, 1, 2, 3
 
 
 # What depends on which pages the pool has, and when it writes them back.
@@ -199,36 +199,33 @@ class Zswap(Stage):
 
     def feed(self, ops: Ops) -> Ops:
         """Take stores, loads and ends of pages in the pool out of the stream; put writebacks behind their cause."""
-        ends = (ops.drop != NOTHING) & ~ops.store
-        at = np.flatnonzero(ops.store | ops.fetch | ends)
-        code = np.where(ops.store[at], _STORE, np.where(ops.fetch[at], _LOAD, _END)).astype(np.uint8)
-        size, unsized = self._bytes_of(ops, at, code)
+        code = np.full(len(ops), _PASSES, np.uint8)
+        code[ops.drop != NOTHING] = _END
+        code[ops.fetch], code[ops.store] = _LOAD, _STORE
+        store = ops.store
+        size, unsized = self._bytes_of(ops)
         if self._shared is not None:
-            ops, hit, stored = self._shared.feed(ops, at, code, size, _ENTRY)
+            ops, hit, stored = self._shared.feed(ops, code, size, _ENTRY)
             unsized &= ~hit  # an equal page is in the pool: nobody asks for its size
             self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
             self._ledger.count("zswap.occupied", int(size[stored & ~hit].sum()))
             return ops
         self._ledger.count("zswap.unsized", int(np.count_nonzero(unsized)))
-        found, change, after, victims, freed = self._pool.feed(code, ops.handle[at], size, ops.ts[at])
-        taken, pooled = (code == _STORE) & (size >= 0), found == POOLED
-        self._annotate(ops, at, code, taken, found)
-        entries = np.zeros(len(ops), np.int8)
+        found, change, cause, victims, freed = self._pool.feed(code, ops.handle, size, ops.ts)
+        taken, pooled = store & (size >= 0), found == POOLED
+        self._annotate(ops, code, taken, found)
         leaves = pooled & ((code != _LOAD) | self._exclusive)
-        entries[at] = taken.view(np.int8) - leaves.view(np.int8)
-        occupied_now = np.zeros(len(ops), np.int64)
-        occupied_now[at] = change
+        entries = taken.view(np.int8) - leaves.view(np.int8)
         self._count(code, taken, pooled, leaves, len(victims))
         self._ledger.count("zswap.occupied", int(size[taken].sum()))
         if len(victims):
-            cause = at[after]
             ops = behind(ops, cause, victims, victims)
-            entries, occupied_now = np.insert(entries, cause + 1, -1), np.insert(occupied_now, cause + 1, -freed)
+            entries, change = np.insert(entries, cause + 1, -1), np.insert(change, cause + 1, -freed)
             self._ledger.stream(ops.ts)
         ops.pooled = entries
         self._ledger.hold(METADATA, entries, _ENTRY)
         self._ledger.hold("zswap.pages", entries)
-        self._ledger.hold("zswap.pool_bytes", occupied_now)
+        self._ledger.hold("zswap.pool_bytes", change)
         return ops
 
     def account(self) -> Account:
@@ -256,53 +253,38 @@ class Zswap(Stage):
         if counts["zswap.occupied"]:
             yield "zswap.ratio", PAGE * counts["zswap.stores"] / counts["zswap.occupied"]
 
-    def _bytes_of(
-        self, ops: Ops, at: NDArray[np.int64], code: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _bytes_of(self, ops: Ops) -> tuple[Ints, Bools]:
         """Return the bytes that each writeout would occupy, -1 where it is rejected; whether its size is unknown."""
-        store = code == _STORE
+        store = ops.store
         if self._contents is None:
-            recorded = ops.columns["csize"][at].astype(np.int64)
+            recorded = ops.columns["csize"]
         else:
-            known = ops.columns["has_hash"][at]
-            recorded, measured = self._contents.of(ops.columns["hash"][at], self._sizes)
-            recorded = np.where(known, np.minimum(recorded, PAGE), 0)
-            self._ledger.count("zswap.looked_up", int(np.count_nonzero(store & known)))
-            self._ledger.count("zswap.measured", int(np.count_nonzero(store & known & measured)))
+            recorded = np.zeros(len(ops), np.int64)
+            known = np.flatnonzero(store & ops.columns["has_hash"])
+            sizes, measured = self._contents.of(ops.columns["hash"][known], self._sizes)
+            recorded[known] = np.minimum(sizes, PAGE)
+            self._ledger.count("zswap.looked_up", len(known))
+            self._ledger.count("zswap.measured", int(np.count_nonzero(measured)))
         unsized = store & (recorded == 0)
-        huge = unsized | (recorded >= PAGE)
-        size = occupied(np.where(huge, PAGE, recorded))
-        return size if self._raw else np.where(huge, -1, size), unsized
+        huge = (recorded == 0) | (recorded >= PAGE)
+        size = occupied(np.where(huge, recorded.dtype.type(PAGE), recorded))
+        if not self._raw:
+            size[huge] = -1
+        return size, unsized
 
-    def _annotate(
-        self,
-        ops: Ops,
-        at: NDArray[np.int64],
-        code: NDArray[np.uint8],
-        taken: NDArray[np.bool_],
-        found: NDArray[np.uint8],
-    ) -> None:
+    def _annotate(self, ops: Ops, code: Bytes, taken: Bools, found: Bytes) -> None:
         """Leave to the stages below what is on the device, and say where the rest is."""
         store, below = code == _STORE, found == ON_DEVICE
-        ops.store[at] = store & ~taken
-        ops.inplace[at] = store & ~taken & below
-        ops.fetch[at] = (code == _LOAD) & below
-        ops.drop[at] = np.where(below & (taken | (code == _END)), ops.block[at], np.int32(NOTHING))
-        held = taken | (~store & (found == POOLED))
-        elsewhere = ~store & (found == IN_RAM)
+        ops.store = store & ~taken
+        ops.inplace = ops.store & below
+        ops.fetch = (code == _LOAD) & below
+        ops.drop = np.where(below & (taken | (code == _END)), ops.block, np.int32(NOTHING))
         # an op that a stage above has taken (a writeout elided as a zero page) keeps its backing
-        mine = ops.backing[at] == Backing.PENDING
-        ops.backing[at[held & mine]] = Backing.ZSWAP
-        ops.backing[at[elsewhere & mine]] = Backing.CACHE
+        mine = ops.backing == Backing.PENDING
+        ops.backing[mine & (taken | (~store & (found == POOLED)))] = Backing.ZSWAP
+        ops.backing[mine & ~store & (found == IN_RAM)] = Backing.CACHE
 
-    def _count(
-        self,
-        code: NDArray[np.uint8],
-        taken: NDArray[np.bool_],
-        pooled: NDArray[np.bool_],
-        leaves: NDArray[np.bool_],
-        writebacks: int,
-    ) -> None:
+    def _count(self, code: Bytes, taken: Bools, pooled: Bools, leaves: Bools, writebacks: int) -> None:
         stores = int(np.count_nonzero(taken))
         for name, number in (
             ("stores", stores),

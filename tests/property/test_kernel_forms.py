@@ -176,7 +176,7 @@ def test_pools_that_are_never_written_back(
     engine: Engine, seed: int, cuts: list[int], exclusive: bool, lru: bool
 ) -> None:
     r = np.random.default_rng(seed)
-    op, unit, size = r.integers(0, 3, 800, np.uint8), r.integers(0, 30, 800, np.int32), r.integers(-1, 9, 800)
+    op, unit, size = r.integers(0, 4, 800, np.uint8), r.integers(0, 30, 800, np.int32), r.integers(-1, 9, 800)
     size[size == 0] = -1
     limits, ts = Limits(NEVER, NEVER), np.arange(800)
     loop, lists = LoopPool(limits, lru, exclusive), ListPool(limits, lru, exclusive)
@@ -197,7 +197,7 @@ def test_pools_with_shared_blocks_that_are_never_written_back(
     engine: Engine, seed: int, cuts: list[int], exclusive: bool, lru: bool
 ) -> None:
     r = np.random.default_rng(seed)
-    op, unit = r.choice([0, 0, 1, 2], 800).astype(np.uint8), r.integers(0, 30, 800, np.int32)
+    op, unit = r.choice([0, 0, 1, 2, 3], 800).astype(np.uint8), r.integers(0, 30, 800, np.int32)
     key, known, ts = r.integers(0, 12, 800, np.uint64), r.random(800) < 0.8, np.arange(800)
     size = np.where(r.random(800) < 0.3, -1, 1 + key.astype(np.int64))  # a content may not be sized everywhere
     loop = LoopShared(Limits(NEVER, NEVER), SharedRules(lru, exclusive, pin=False, apart=False))
