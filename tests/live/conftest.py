@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from swaptrace.capture.bpf.refusal import problem
+
 ZRAM = Path("/sys/class/zram-control")
 ZSWAP = Path("/sys/module/zswap/parameters/enabled")
 THP = Path("/sys/kernel/mm/transparent_hugepage")
@@ -109,6 +111,14 @@ def settle(action: Callable[[], object]) -> None:
         except OSError:
             time.sleep(0.1)
     action()
+
+
+@pytest.fixture
+def bpf() -> None:
+    """Skip where the BPF programs cannot be loaded, and say why."""
+    why = problem()
+    if why is not None:
+        pytest.skip(f"live: {why.what} {why.why}")
 
 
 @pytest.fixture
