@@ -59,6 +59,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
     raise AssertionError("the recorder did not start")
 
 
+def swapped_out() -> int:
+    """How many pages were written to swap areas since boot."""
+    vmstat = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+    return int(vmstat["pswpout"])
+
+
+def slots_in_use() -> int:
+    return sum(int(line.split()[3]) // 4 for line in Path("/proc/swaps").read_text().splitlines()[1:])
+
+
 def recorded(tier: str, folder: Path, group: Path, command: Sequence[str | Path], *options: str) -> tuple[Trace, Rows]:
     """Record ``command`` in the memory cgroup ``group`` as ``folder``/out/t.parquet; return the trace and its rows."""
     out = folder / "out" / "t.parquet"

@@ -13,7 +13,7 @@ import pytest
 
 from swaptrace.model.events import Backend, Kind
 from swaptrace.model.trace import Trace
-from tests.live.recording import recorder, rows_of, swap_a_little, swaptrace, wait_until, work
+from tests.live.recording import recorder, rows_of, swap_a_little, swapped_out, swaptrace, wait_until, work
 
 pytestmark = pytest.mark.live
 
@@ -88,11 +88,6 @@ def test_a_killed_recorder_is_recovered_and_cleaned_up(zram: Path, tmp_path: Pat
     assert swapped - 100 * (os.cpu_count() or 1) < kept <= swapped
     left = [path.name for path in tmp_path.iterdir() if path.name.count(".") == 1]
     assert sorted(left) == ["killed.parquet", "next.parquet"]
-
-
-def swapped_out() -> int:
-    vmstat = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-    return int(vmstat["pswpout"])
 
 
 def is_recording(folder: Path) -> bool:
