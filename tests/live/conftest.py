@@ -15,6 +15,8 @@ import pytest
 
 from swaptrace.capture.bpf.refusal import problem
 
+pytest.register_assert_rewrite("tests.live.recording", "tests.live.bpf_tier")  # a failed count shows its numbers
+
 ZRAM = Path("/sys/class/zram-control")
 ZSWAP = Path("/sys/module/zswap/parameters/enabled")
 THP = Path("/sys/kernel/mm/transparent_hugepage")
