@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from swaptrace.kernels.flashops import FlashResult, Geometry, all_live, refuse_absent
+from swaptrace.kernels.flashops import FlashResult, Geometry, refuse
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
 
 __all__ = ["LoopLog"]
 
-FULL_OUTPUT, NO_COPY, NO_SPACE = 0, 1, 2
 _NONE: Bools = np.empty(0, np.bool_)
 _NONE.flags.writeable = False
 
@@ -66,10 +65,7 @@ class LoopLog:
             before += k
             if done == n:
                 break
-            if stopped == NO_COPY:
-                refuse_absent(op[done:], unit[done:], self._where[unit[done:]] == -1)
-            if stopped == NO_SPACE:
-                raise all_live(g)
+            refuse(stopped, g, op[done:], unit[done:], self._where)
         at, page, out, gc, early = (np.concatenate(column) for column in zip(*written, strict=True))
         dead_at, dead_before, dead_segment = (np.concatenate(column) for column in zip(*died, strict=True))
         return FlashResult(

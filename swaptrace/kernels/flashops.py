@@ -11,11 +11,12 @@ import numpy as np
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
 from swaptrace.model.errors import SpaceError
 
-__all__ = ["DROP", "FETCH", "PADDING", "STORE", "FlashResult", "Gc", "Geometry", "all_live", "refuse_absent"]
+__all__ = ["DROP", "FETCH", "PADDING", "STORE", "FlashResult", "Gc", "Geometry", "all_live", "refuse", "refuse_absent"]
 
 STORE, DROP, FETCH = 0, 1, 2
 PADDING = -1  # in the place of a unit
 PAGE = 4096
+FULL_OUTPUT, NO_COPY = 0, 1  # why a loop stopped at an op; 2: the cleaner found nothing dead
 
 
 class Gc(IntEnum):
@@ -126,6 +127,17 @@ def refuse_absent(op: Bytes, unit: Ints32, absent: Bools) -> None:
     if len(wrong):
         i = wrong[0]
         raise ValueError(f"op {op[i]} of unit {unit[i]}, which holds {'nothing' if absent[i] else 'a page'}")
+
+
+def refuse(reason: int, geometry: Geometry, op: Bytes, unit: Ints32, where: Ints | Ints32) -> None:
+    """Raise what ``reason`` says of the ops that a loop has not run; nothing if it only lacked room for its output.
+
+    ``where`` is -1 for a unit that holds nothing.
+    """
+    if reason == NO_COPY:
+        refuse_absent(op, unit, where[unit] == -1)
+    if reason != FULL_OUTPUT:
+        raise all_live(geometry)
 
 
 def all_live(geometry: Geometry) -> SpaceError:

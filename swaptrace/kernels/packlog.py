@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swaptrace.kernels.flashops import FlashResult, Geometry, all_live, refuse_absent
-from swaptrace.kernels.packlog_loop import BLOCK, FULL_OUTPUT, NO_COPY, walk
+from swaptrace.kernels.flashops import FlashResult, Geometry, refuse
+from swaptrace.kernels.packlog_loop import BLOCK, walk
 from swaptrace.kernels.tables import Bools, Ints, Ints32, grown, readable
 
 __all__ = ["BLOCK", "PackedLog", "PackedResult"]
@@ -147,10 +147,7 @@ class PackedLog:
             before += f * g.segment_pages
             if done == n:
                 break
-            if stopped == NO_COPY:
-                refuse_absent(ops[done:], units[done:], self._where[units[done:]] == -1)
-            if stopped != FULL_OUTPUT:
-                raise all_live(g)
+            refuse(stopped, g, ops[done:], units[done:], self._where)
         at, out, length, gc, early = (np.concatenate(column) for column in zip(*copied, strict=True))
         segment, copies = (np.concatenate(column) for column in zip(*wrote, strict=True))
         page = (segment.astype(np.int64)[:, None] * g.segment_pages + np.arange(g.segment_pages)).ravel()

@@ -7,10 +7,9 @@ from typing import Any
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
 
-__all__ = ["BLOCK", "FULL_OUTPUT", "NO_COPY", "NO_SPACE", "walk"]
+__all__ = ["BLOCK", "walk"]
 
 BLOCK = 4096
-FULL_OUTPUT, NO_COPY, NO_SPACE = 0, 1, 2
 
 
 @loop

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from swaptrace.capture.bpf.refusal import problem
+
+pytest.register_assert_rewrite("tests.live.recording", "tests.live.bpf_tier")  # a failed count shows its numbers
+
 ZRAM = Path("/sys/class/zram-control")
 ZSWAP = Path("/sys/module/zswap/parameters/enabled")
 THP = Path("/sys/kernel/mm/transparent_hugepage")
@@ -109,6 +113,14 @@ def settle(action: Callable[[], object]) -> None:
         except OSError:
             time.sleep(0.1)
     action()
+
+
+@pytest.fixture
+def bpf() -> None:
+    """Skip where the BPF programs cannot be loaded, and say why."""
+    why = problem()
+    if why is not None:
+        pytest.skip(f"live: {why.what} {why.why}")
 
 
 @pytest.fixture
