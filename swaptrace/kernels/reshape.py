@@ -15,7 +15,7 @@ from swaptrace.kernels.loop import engine_name, loop
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, readable
 from swaptrace.model.ops import CARRIED, NOTHING, Backing, Op, Ops
 
-__all__ = ["behind", "latest", "reshaped"]
+__all__ = ["behind", "latest", "renamed", "reshaped"]
 
 
 def reshaped(ops: Ops, source: Ints, op: Bytes, handle: Ints32, new: Bools, moved: Bools | None = None) -> Ops:
@@ -28,27 +28,42 @@ def reshaped(ops: Ops, source: Ints, op: Bytes, handle: Ints32, new: Bools, move
     if moved is None:
         prev, birth = latest(op == Op.OUT, handle), latest(new, handle)
     else:
-        rows = np.flatnonzero(moved)
         place = np.empty(len(ops), np.int32)
         place[source] = np.arange(len(source), dtype=np.int32)  # where a row has several, its own is the last
-        prev, birth = (
-            _followed(links[source], place, rows, latest(mark[rows], handle[rows]))
-            for links, mark in ((ops.prev, op == Op.OUT), (ops.birth, new))
-        )
+        prev, birth = (_followed(links[source], place) for links in (ops.prev, ops.birth))
+        _link(prev, birth, op, handle, new, np.flatnonzero(moved))
     begins = np.flatnonzero(new)
     prev[begins] = birth[begins] = NOTHING
     columns = {name: values[source] for name, values in ops.columns.items()}
     return Ops(ops.ts[source], op, ops.cpu[source], handle, new, prev, birth, ops.sub[source], columns)
 
 
-def _followed(links: Ints32, place: Ints32, rows: Ints, among: Ints32) -> Ints32:
-    """Return ``links`` to old rows as links to ``place``, but those of ``rows`` as what was found ``among`` them."""
+def renamed(ops: Ops, op: Bytes, handle: Ints32, new: Bools, moved: Bools) -> Ops:
+    """Return the stream that :func:`reshaped` makes of the same rows, none left out or put in."""
+    prev, birth = ops.prev, ops.birth
+    rows = np.flatnonzero(moved)
+    if len(rows):
+        prev, birth = prev.copy(), birth.copy()
+        _link(prev, birth, op, handle, new, rows)
+        begins = rows[new[rows]]
+        prev[begins] = birth[begins] = NOTHING
+    return Ops(ops.ts, op, ops.cpu, handle, new, prev, birth, ops.sub, ops.columns)
+
+
+def _followed(links: Ints32, place: Ints32) -> Ints32:
+    """Return ``links`` to old rows as links to ``place``."""
     inside = np.flatnonzero(links >= 0)
     links[inside] = place[links[inside]]
-    links[rows] = among
-    found = among >= 0
-    links[rows[found]] = rows[among[found]]
     return links
+
+
+def _link(prev: Ints32, birth: Ints32, op: Bytes, handle: Ints32, new: Bools, rows: Ints) -> None:
+    """Overwrite the links of ``rows`` with what is found among these."""
+    for links, mark in ((prev, op == Op.OUT), (birth, new)):
+        among = latest(mark[rows], handle[rows])
+        links[rows] = among
+        found = among >= 0
+        links[rows[found]] = rows[among[found]]
 
 
 def behind(ops: Ops, after: Ints, handle: Ints32, block: Ints32, again: Bools | None = None) -> Ops:

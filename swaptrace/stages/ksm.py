@@ -33,8 +33,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from swaptrace.kernels.folios import Folios
-from swaptrace.kernels.merging import NO_GIVE, Merged, Merging
-from swaptrace.kernels.reshape import reshaped
+from swaptrace.kernels.merging import NO_GIVE, Merged, new_merging
+from swaptrace.kernels.reshape import renamed, reshaped
 from swaptrace.kernels.tables import grown
 from swaptrace.model.component import PAGE, Account, Layout, Space, Stage, count_param, time_param
 from swaptrace.model.ledger import Gauge, Ledger
@@ -76,7 +76,7 @@ class Ksm(Stage):
 
     def __init__(self, lag: int, item: int, node: int) -> None:
         self._never = lag == _NEVER
-        self._merging = Merging(lag)
+        self._merging = new_merging(lag)
         self._folios = Folios()
         self._item, self._node = item, node
 
@@ -124,7 +124,7 @@ class Ksm(Stage):
         unlike = np.zeros(int(result.handle.max()) + 1, np.bool_)  # by entry: some op on it is not what it was
         unlike[result.handle[result.changed]] = True
         if not gives.any():
-            below = reshaped(ops, np.arange(n), result.op, result.handle, result.new, unlike[result.handle])
+            below = renamed(ops, result.op, result.handle, result.new, unlike[result.handle])
             if sub is not None:
                 below.sub = sub
             return below

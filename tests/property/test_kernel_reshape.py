@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swaptrace.kernels.loop import Engine, using_engine
-from swaptrace.kernels.reshape import behind, latest, reshaped
+from swaptrace.kernels.reshape import behind, latest, renamed, reshaped
 from swaptrace.model.ops import CARRIED, NOTHING, Op, Ops
 from tests.engines import ENGINES
 
@@ -53,6 +53,25 @@ def test_dropped_rows_leave_no_link(engine: Engine) -> None:
     assert less.birth.tolist() == [NOTHING, NOTHING, 1, 1]
     assert less.ts.tolist() == [10, 20, 30, 40]
     assert less.columns["memcg"].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@given(more=st.lists(st.integers(3, 4), max_size=9), second=st.sampled_from([Op.OUT, Op.DUP]), shared=st.booleans())
+def test_the_same_rows_under_other_names(engine: Engine, more: list[int], second: int, shared: bool) -> None:
+    with using_engine(engine):
+        ops = stream([(Op.OUT, 3, True), (Op.OUT, 4, True), *((Op.IN, h, False) for h in more)])
+        op, handle, new = (
+            ops.op.copy(),
+            np.where(ops.handle == 4, 0 if shared else 4, 0).astype(np.int32),
+            ops.new.copy(),
+        )
+        op[1], new[1] = second, second == Op.OUT and not shared
+        moved = (handle == 0) if shared else (handle == 4)
+        links = ops.prev.tolist(), ops.birth.tolist()
+        one, other = renamed(ops, op, handle, new, moved), reshaped(ops, np.arange(len(ops)), op, handle, new)
+    for name in ("ts", "op", "cpu", "handle", "new", "sub", "prev", "birth"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+    assert (ops.prev.tolist(), ops.birth.tolist()) == links
 
 
 @pytest.mark.parametrize("engine", ENGINES)
