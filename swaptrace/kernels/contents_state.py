@@ -57,6 +57,7 @@ class ContentTables(Contents):
     def __init__(self) -> None:
         self._refs = RefCounts()  # by content number: its references
         self._block_of: Ints32 = np.full(len(self._refs.count), -1, np.int32)  # by content number
+        self._unheld: Ints = np.empty(0, np.int64)  # numbers of contents that stay though no object holds them
         self._content: Ints32 = np.full(0, NONE, np.int32)  # by handle
         self._block: Ints32 = np.full(0, -1, np.int32)  # by handle
         self._spare: Ints32 = np.empty(0, np.int32)  # numbers of dead blocks, to be used again
@@ -73,8 +74,9 @@ class ContentTables(Contents):
 
     def _numbers(self, key: NDArray[np.uint64]) -> Ints:
         """Return the content numbers of hashes."""
-        number, moved = self._refs.number(key)
+        number, moved = self._refs.number(key, self._unheld)
         if moved is not None:
+            self._unheld = moved[self._unheld]
             indexed = np.flatnonzero(self._content >= 0)
             self._content[indexed] = moved[self._content[indexed]]
             alive = np.flatnonzero(moved >= 0)

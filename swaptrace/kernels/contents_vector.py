@@ -13,28 +13,33 @@ import numpy as np
 
 from swaptrace.kernels.contents_state import NONE, UNHASHED, ContentTables, Taken
 from swaptrace.kernels.order import in_order
+from swaptrace.kernels.refcounts import Changes
 from swaptrace.kernels.tables import Bools, Ints, Ints32
 from swaptrace.model.ops import CARRIED, NOTHING, Ops
 
-__all__ = ["VectorContents"]
+__all__ = ["Referenced", "VectorContents"]
 
 _BORN = 1 << 30  # in references to blocks: _BORN + k is the k-th one stored in this batch, less is a number
 
 
-@dataclass
-class _Batch:
-    """Ops that take and give, and what they do, entry by entry of ``takes`` and ``gives``."""
+@dataclass(frozen=True, slots=True)
+class Referenced:
+    """What the ops of a batch do to references: ops that take and give, and every change of a content's references.
+
+    ``at`` (the op), ``taking``, ``missing`` (it takes the first reference) and ``last`` (it gives back the last one)
+    follow the order of ``refs``: changes grouped by content, in time order inside one.
+    """
 
     takes: Ints
     gives: Ints
     content: Ints32  # of each take
-    old: Ints32  # of each give
-    hit: Bools  # each take
-    dies: Bools  # each give
-    held: Ints32  # by op, meaningful at takes: reference to the object's block after it
-    born: Ints  # op that stored each new block
-    keyed: Ints  # content of the new blocks that have a hash, which come first, in time order of a content
-    refs_max: int = 0
+    unhashed: Ints  # takes of blocks without a hash
+    dies: Bools  # by op: it gives back a block without a hash
+    refs: Changes
+    at: Ints
+    taking: Bools
+    missing: Bools
+    last: Bools
 
 
 class VectorContents(ContentTables):
@@ -42,41 +47,12 @@ class VectorContents(ContentTables):
 
     def feed(self, ops: Ops) -> Taken:
         """Run ops in order."""
-        n = len(ops)
         self._grow(ops)
         batch = self._referenced(ops)
-        takes, gives = batch.takes, batch.gives
-        lower = self._lower(ops, batch)
-        hit, dies = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        hit[takes[batch.hit]] = True
-        dies[gives[batch.dies]] = True
-        inplace = ops.inplace & dies & ~hit
-        inplace &= ops.store
-        number = self._block_numbers(np.where(inplace[batch.born], lower[batch.born], -1))
+        batch.dies[batch.at[batch.last]] = True
+        return self._settled(ops, batch, batch.missing)[0]
 
-        block = _resolved(lower, number)
-        block[takes] = _resolved(batch.held[takes], number)
-        stored_at = np.full(n, CARRIED, np.int32)
-        inside = np.flatnonzero(lower >= _BORN)
-        stored_at[inside] = batch.born[lower[inside] - _BORN]
-        ended = np.flatnonzero(dies & ~inplace)
-        drop = np.full(n, NOTHING, np.int32)
-        drop[ended] = _resolved(lower[ended], number)
-
-        self._block_of[batch.keyed] = number[: len(batch.keyed)]
-        after = np.full(n, NONE, np.int32)
-        after[takes] = batch.content
-        changed = np.flatnonzero(ops.store | (ops.drop != NOTHING) | ops.inplace)
-        self._content[ops.handle[changed]] = after[changed]  # in time order: the last one of an object stays
-        self._block[ops.handle[takes]] = block[takes]
-        self._spare = np.concatenate([self._spare, drop[ended]])
-        unique = np.zeros(n, np.int8)
-        unique[batch.born] = 1
-        unique -= dies
-        unhashed = len(batch.born) - len(batch.keyed)
-        return Taken(hit, block, drop, inplace, stored_at, unique, unhashed, batch.refs_max)
-
-    def _referenced(self, ops: Ops) -> _Batch:
+    def _referenced(self, ops: Ops) -> Referenced:
         """Follow every content's references through the batch."""
         n = len(ops)
         takes, gives = np.flatnonzero(ops.store), np.flatnonzero((ops.drop != NOTHING) | ops.inplace)
@@ -86,6 +62,8 @@ class VectorContents(ContentTables):
         by_op = np.empty(n, np.int32)
         by_op[takes] = content
         old = ops.before(by_op, self._content, gives).astype(np.int32)
+        dies = np.zeros(n, np.bool_)
+        dies[gives[old == UNHASHED]] = True
 
         # Every change of a reference count, in time order: in an op, take first, then give back.
         keyed_takes, keyed_gives = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
@@ -96,37 +74,63 @@ class VectorContents(ContentTables):
         number[giving] = old[old != UNHASHED]
         number[~giving] = content[hashed]
         refs = self._refs.change(number, np.where(giving, np.int64(-1), np.int64(1)))
-
-        # Which block each take leaves its object with: a new one, or the one that its content already has.
         taking = ~giving[refs.order]
-        missing = taking & (refs.before == 0)
-        row = np.arange(len(change), dtype=np.int32)
+        missing, last = taking & (refs.before == 0), ~taking & (refs.before == 1)
+        return Referenced(takes, gives, content, takes[~hashed], dies, refs, change[refs.order], taking, missing, last)
+
+    def _settled(self, ops: Ops, batch: Referenced, missing: Bools) -> tuple[Taken, Ints32]:
+        """Give blocks to the takes: a new one to those that are ``missing``, to others the one that their content has.
+
+        Returns:
+            What the ops did, and the block that the object of each give and fetch had before; -1 for other ops.
+        """
+        n, takes, refs, at = len(ops), batch.takes, batch.refs, batch.at
+        row = np.arange(len(at), dtype=np.int32)
         row *= missing | refs.first
         source = np.maximum.accumulate(row, out=row)  # the change that last decided the content's block
         reference = np.cumsum(missing, dtype=np.int32)
         reference += _BORN - 1
         reference = np.where(missing[source], reference[source], self._block_of[refs.key])
-        at = change[refs.order]
-        unhashed = takes[~hashed]
-        born = np.concatenate([at[missing], unhashed])
-        held = np.empty(n, np.int32)
-        held[at[taking]] = reference[taking]
-        held[unhashed] = np.arange(_BORN + len(born) - len(unhashed), _BORN + len(born))
+        born = np.concatenate([at[missing], batch.unhashed])
+        held = np.empty(n, np.int32)  # by op, meaningful at takes
+        held[at[batch.taking]] = reference[batch.taking]
+        held[batch.unhashed] = np.arange(_BORN + len(born) - len(batch.unhashed), _BORN + len(born))
 
-        before = np.empty(len(change), np.int64)
-        before[refs.order] = refs.before
-        hit, dies = np.zeros(len(takes), np.bool_), old == UNHASHED
-        hit[hashed] = before[~giving] > 0
-        dies[~dies] = before[giving] == 1
-        most = int(before[~giving].max()) + 1 if hashed.any() else 0
-        return _Batch(takes, gives, content, old, hit, dies, held, born, refs.key[missing], most)
-
-    def _lower(self, ops: Ops, batch: _Batch) -> Ints32:
-        """Return for each give and fetch the reference to the block that its object had before; -1 for other ops."""
-        lower = np.full(len(ops), -1, np.int32)
+        lower = np.full(n, -1, np.int32)
         for where in (batch.gives, np.flatnonzero(ops.fetch)):
-            lower[where] = ops.before(batch.held, self._block, where)
-        return lower
+            lower[where] = ops.before(held, self._block, where)
+        hit, inplace = np.zeros(n, np.bool_), ops.inplace & batch.dies
+        hit[takes] = True
+        hit[born] = False
+        inplace &= ops.store & ~hit
+        stored_at = np.full(n, CARRIED, np.int32)
+        inside = np.flatnonzero(lower >= _BORN)
+        stored_at[inside] = born[lower[inside] - _BORN]
+
+        number = self._block_numbers(np.where(inplace[born], lower[born], -1))
+        lower = _resolved(lower, number)
+        block = lower.copy()
+        block[takes] = _resolved(held[takes], number)
+        ended = np.flatnonzero(batch.dies & ~inplace)
+        drop = np.full(n, NOTHING, np.int32)
+        drop[ended] = lower[ended]
+        self._keep(ops, batch, block)
+        self._block_of[refs.key[missing]] = number[: len(number) - len(batch.unhashed)]
+        self._spare = np.concatenate([self._spare, drop[ended]])
+
+        unique = np.zeros(n, np.int8)
+        unique[born] = 1
+        unique -= batch.dies
+        most = int(refs.before[batch.taking].max(initial=-1)) + 1
+        return Taken(hit, block, drop, inplace, stored_at, unique, len(batch.unhashed), most), lower
+
+    def _keep(self, ops: Ops, batch: Referenced, block: Ints32) -> None:
+        """Keep what the objects hold after the batch."""
+        after = np.full(len(ops), NONE, np.int32)
+        after[batch.takes] = batch.content
+        changed = np.flatnonzero(ops.store | (ops.drop != NOTHING) | ops.inplace)
+        self._content[ops.handle[changed]] = after[changed]  # in time order: the last one of an object stays
+        self._block[ops.handle[batch.takes]] = block[batch.takes]
 
     def _block_numbers(self, parent: Ints32) -> Ints32:
         """Return the numbers of this batch's blocks: a fresh one, or that of ``parent`` which it stores over.
