@@ -29,6 +29,7 @@ class VectorStale(StaleContents, VectorContents):
         self._since: Ints = np.empty(0, np.int64)
         self._stale_block: Ints32 = np.empty(0, np.int32)
         self._blocks = 0  # that there are
+        self._entry: Ints32 = np.empty(0, np.int32)  # by content number, _NONE for all between batches
 
     def feed(self, ops: Ops) -> StaleTaken:
         """Run ops in order."""
@@ -75,13 +76,15 @@ class VectorStale(StaleContents, VectorContents):
         Entries are the contents stale before the batch and those that become so in it.
         """
         refs, at, carried = batch.refs, batch.at, len(self._unheld)
-        carried_of = np.full(len(self._refs.count), _NONE, np.int32)
-        carried_of[self._unheld] = np.arange(carried)
+        if len(self._entry) < len(self._refs.count):
+            self._entry = np.full(len(self._refs.count), _NONE, np.int32)
+        self._entry[self._unheld] = np.arange(carried)
         entry_of = np.cumsum(aged, dtype=np.int32)  # by op that makes it
         entry_of += carried - 1
         missing = np.flatnonzero(batch.missing)
         # the change before it, if it is of the same content, gave back the last reference
-        entry = np.where(refs.first[missing], carried_of[refs.key[missing]], entry_of[at[missing - 1]])
+        entry = np.where(refs.first[missing], self._entry[refs.key[missing]], entry_of[at[missing - 1]])
+        self._entry[self._unheld] = _NONE
         asking = missing[entry != _NONE]
         asks = np.full(len(aged), _NONE, np.int32)
         asks[at[asking]] = entry[entry != _NONE]
