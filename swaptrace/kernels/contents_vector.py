@@ -26,8 +26,9 @@ _BORN = 1 << 30  # in references to blocks: _BORN + k is the k-th one stored in 
 class Referenced:
     """What the ops of a batch do to references: ops that take and give, and every change of a content's references.
 
-    ``at`` (the op), ``taking``, ``missing`` (it takes the first reference) and ``last`` (it gives back the last one)
-    follow the order of ``refs``: changes grouped by content, in time order inside one.
+    ``refs`` has the changes grouped by content, in time order inside one; in that order, ``at`` is the op of each, and
+    ``missing`` marks those that take the first reference; ``taking`` and ``last`` are the changes that take a
+    reference, and those that give back the last one.
     """
 
     takes: Ints
@@ -37,9 +38,9 @@ class Referenced:
     dies: Bools  # by op: it gives back a block without a hash
     refs: Changes
     at: Ints
-    taking: Bools
+    taking: Ints
     missing: Bools
-    last: Bools
+    last: Ints
 
 
 class VectorContents(ContentTables):
@@ -75,8 +76,11 @@ class VectorContents(ContentTables):
         number[~giving] = content[hashed]
         refs = self._refs.change(number, np.where(giving, np.int64(-1), np.int64(1)))
         taking = ~giving[refs.order]
-        missing, last = taking & (refs.before == 0), ~taking & (refs.before == 1)
-        return Referenced(takes, gives, content, takes[~hashed], dies, refs, change[refs.order], taking, missing, last)
+        last = np.flatnonzero(~taking & (refs.before == 1))
+        return Referenced(
+            takes, gives, content, takes[~hashed], dies,
+            refs, change[refs.order], np.flatnonzero(taking), taking & (refs.before == 0), last,
+        )  # fmt: skip
 
     def _settled(self, ops: Ops, batch: Referenced, missing: Bools) -> tuple[Taken, Ints32]:
         """Give blocks to the takes: a new one to those that are ``missing``, to others the one that their content has.
@@ -91,10 +95,11 @@ class VectorContents(ContentTables):
         reference = np.cumsum(missing, dtype=np.int32)
         reference += _BORN - 1
         reference = np.where(missing[source], reference[source], self._block_of[refs.key])
-        born = np.concatenate([at[missing], batch.unhashed])
+        new = np.flatnonzero(missing)
+        born = np.concatenate([at[new], batch.unhashed])
         held = np.empty(n, np.int32)  # by op, meaningful at takes
         held[at[batch.taking]] = reference[batch.taking]
-        held[batch.unhashed] = np.arange(_BORN + len(born) - len(batch.unhashed), _BORN + len(born))
+        held[batch.unhashed] = np.arange(_BORN + len(new), _BORN + len(born))
 
         lower = np.full(n, -1, np.int32)
         for where in (batch.gives, np.flatnonzero(ops.fetch)):
@@ -115,7 +120,7 @@ class VectorContents(ContentTables):
         drop = np.full(n, NOTHING, np.int32)
         drop[ended] = lower[ended]
         self._keep(ops, batch, block)
-        self._block_of[refs.key[missing]] = number[: len(number) - len(batch.unhashed)]
+        self._block_of[refs.key[new]] = number[: len(new)]
         self._spare = np.concatenate([self._spare, drop[ended]])
 
         unique = np.zeros(n, np.int8)

@@ -37,15 +37,17 @@ class VectorStale(StaleContents, VectorContents):
         self._grow(ops)
         batch = self._referenced(ops)
         aged, content = np.zeros(n, np.bool_), np.empty(n, np.int64)
-        aged[batch.at[batch.last]] = True
-        content[batch.at[batch.last]] = batch.refs.key[batch.last]
+        at = batch.at[batch.last]
+        aged[at] = True
+        content[at] = batch.refs.key[batch.last]
         ages = np.flatnonzero(aged)
         asks, asking = self._asks(batch, aged)
         since = np.concatenate([self._since, ops.ts[ages]])
         may = ops.store.copy()
         may[batch.gives] = True
         may &= ~batch.dies
-        cleaned, cleaner = clean(ops.ts, may, aged, asks, self._level(batch, aged, asks), since, self._ttl)
+        level = self._level(batch, aged, asks != _NONE)
+        cleaned, cleaner = clean(ops.ts, may, aged, asks, level, since, self._ttl)
 
         stays = np.ones(len(since) + 1, np.bool_)  # behind the entries is one that nobody finds
         stays[cleaned] = stays[_NONE] = False
@@ -90,22 +92,22 @@ class VectorStale(StaleContents, VectorContents):
         asks[at[asking]] = entry[entry != _NONE]
         return asks, asking
 
-    def _level(self, batch: Referenced, aged: Bools, asks: Ints32) -> Ints | None:
+    def _level(self, batch: Referenced, aged: Bools, asked: Bools) -> Ints | None:
         """Return the level of each op that may raise it, zero or less for others; None if no limit is reached."""
-        asked = asks != _NONE
-        stores = np.zeros(len(aged), np.bool_)
-        stores[batch.at[batch.missing]] = stores[batch.unhashed] = True
-        stores &= ~asked
-        crowded = self._blocks + np.count_nonzero(stores) > self.room
-        if not crowded and len(self._unheld) + np.count_nonzero(aged) <= self._capacity:
+        stores = np.count_nonzero(batch.missing) - np.count_nonzero(asked) + len(batch.unhashed)
+        crowded = self._blocks + stores > self.room
+        if not crowded and len(self._unheld) + len(batch.last) <= self._capacity:
             return None
         stale = np.cumsum(aged.view(np.int8) - asked.view(np.int8), dtype=np.int64)
         stale += len(self._unheld)
         level, raises = stale - self._capacity, aged
         if crowded:
-            blocks = np.cumsum(stores.view(np.int8) - batch.dies.view(np.int8), dtype=np.int64)
+            born = np.zeros(len(aged), np.bool_)
+            born[batch.at[batch.missing]] = born[batch.unhashed] = True
+            raises = aged | born
+            born &= ~asked
+            blocks = np.cumsum(born.view(np.int8) - batch.dies.view(np.int8), dtype=np.int64)
             np.maximum(level, blocks + (self._blocks - self.room), out=level)
-            raises = aged | stores | asked
         np.minimum(level, stale, out=level)
         level *= raises
         return level
