@@ -20,20 +20,23 @@ BORN = 1 << 30  # in references to blocks: BORN + k is the k-th one stored in th
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What a batch did with references to contents that have a hash; arrays have one entry per op."""
+    """Every change of the references to contents in a batch, grouped by content, in time order inside a group; in an
+    op that does both, the take comes first.
+    """
 
-    hit: Bools
-    """It takes a content that is referred to already."""
-    dies: Bools
-    """It gives back the last reference of a content."""
-    block: Ints32
-    """At takes: the block of the content from then on, BORN + k if that is the k-th of ``born``; else -1."""
-    born: Ints
-    """int64[b]: the ops that take a content that is not there, those of one content in order."""
+    at: Ints
+    """The op of each; as the arrays below up to ``missing``."""
     content: Ints
-    """int64[b]: that content."""
-    taken: Ints32
-    """At takes: the references before it; else 0."""
+    first: Bools
+    """It is the first one of its content."""
+    before: Ints
+    """References to the content before it."""
+    missing: Bools
+    """It takes the first reference."""
+    taking: Ints
+    """The places of those that take a reference,"""
+    last: Ints
+    """and of those that give back the last one."""
 
 
 class ContentTables:
@@ -42,6 +45,7 @@ class ContentTables:
     def __init__(self) -> None:
         self._refs = RefCounts()  # by content number: its references
         self._block_of: Ints32 = np.full(len(self._refs.count), -1, np.int32)  # by content number
+        self._unheld: Ints = np.empty(0, np.int64)  # numbers of contents that stay though no object holds them
         self._content: Ints32 = np.full(0, NONE, np.int32)  # by handle
         self._block: Ints32 = np.full(0, -1, np.int32)  # by handle
         self._spare: Ints32 = np.empty(0, np.int32)  # numbers of dead blocks, to be used again
@@ -57,8 +61,9 @@ class ContentTables:
 
     def _numbers(self, key: NDArray[np.uint64]) -> Ints:
         """Return the content numbers of hashes."""
-        number, moved = self._refs.number(key)
+        number, moved = self._refs.number(key, self._unheld)
         if moved is not None:
+            self._unheld = moved[self._unheld]
             indexed = np.flatnonzero(self._content >= 0)
             self._content[indexed] = moved[self._content[indexed]]
             alive = np.flatnonzero(moved >= 0)
@@ -72,26 +77,28 @@ class ContentTables:
         gives alone, so one grouped running sum tells it for all ops.
 
         Args:
-            takes, gives: bool[n], ops that take a reference, that then give back an older one.
-            content, old: int32[n], numbers of what they take, and of what they give back.
+            takes, gives: bool[n], ops that take a reference, that give an older one back.
+            content, old: int32[t], int32[g], the contents of these takes, of these gives.
         """
-        n = len(takes)
         change, giving = in_order(takes, gives)
-        refs = self._refs.change(np.where(giving, old[change], content[change]), np.int8(1) - 2 * giving.view(np.int8))
-        at, taking = change[refs.order], ~giving[refs.order]
+        number = np.empty(len(change), np.int64)
+        number[giving], number[~giving] = old, content
+        refs = self._refs.change(number, np.where(giving, np.int64(-1), np.int64(1)))
+        taking = ~giving[refs.order]
+        last = np.flatnonzero(~taking & (refs.before == 1))
         missing = taking & (refs.before == 0)
-        row = np.arange(len(change), dtype=np.int32)
+        return References(change[refs.order], refs.key, refs.first, refs.before, missing, np.flatnonzero(taking), last)
+
+    def _blocks_of(self, refs: References, missing: Bools) -> Ints32:
+        """Return what refers to the block of its content from each change on: its number, or BORN + k if it is stored
+        by the k-th change that is ``missing``.
+        """
+        row = np.arange(len(refs.at), dtype=np.int32)
         row *= missing | refs.first
         source = np.maximum.accumulate(row, out=row)  # the change that last decided the content's block
         reference = np.cumsum(missing, dtype=np.int32)
         reference += BORN - 1
-        reference = np.where(missing[source], reference[source], self._block_of[refs.key])
-        hit, dies = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        hit[at[taking & ~missing]] = True
-        dies[at[~taking & (refs.before == 1)]] = True
-        block, taken, taker = np.full(n, -1, np.int32), np.zeros(n, np.int32), at[taking]
-        block[taker], taken[taker] = reference[taking], refs.before[taking]
-        return References(hit, dies, block, at[missing], refs.key[missing], taken)
+        return np.where(missing[source], reference[source], self._block_of[refs.content])
 
     def _fresh(self, blocks: int) -> Ints32:
         """Return numbers for new blocks (int32[blocks])."""

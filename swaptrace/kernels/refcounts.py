@@ -34,11 +34,18 @@ class RefCounts:
         self.table = KeyTable()
         self.count = np.zeros(len(self.table), np.int32)
 
-    def number(self, key: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """Return the numbers of ``key``, and old -> new numbers of all keys if they moved, else None."""
+    def number(
+        self, key: NDArray[np.uint64], kept: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return the numbers of ``key``, and old -> new numbers of all keys if they moved, else None.
+
+        Keys whose count is zero are forgotten when they move, but for those whose number is ``kept``.
+        """
         moved = None
         if self.table.wants_rebuild(len(key)):
             live = self.count > 0
+            if kept is not None:
+                live[kept] = True
             counts = self.count[live]
             moved = self.table.rebuild(live, len(key))
             self.count = np.zeros(len(self.table), np.int32)

@@ -19,7 +19,7 @@ from swaptrace.model.ops import NOTHING
 
 __all__ = ["VectorShared"]
 
-_OUT = 0
+_OUT, _FREE = 0, 2
 
 
 class VectorShared(ContentTables):
@@ -55,40 +55,47 @@ class VectorShared(ContentTables):
         # In the order of ops.
         found, old, enters, leaves = (group.by_row(each) for each in (states, had, pooled, leaving))
         store, below = op == _OUT, found == ON_DEVICE
-        refs = self._referred(enters & (content >= 0), leaves & (old >= 0), content, old)
+        takes, gives = enters & (content >= 0), leaves & (old >= 0)
+        refs = self._referred(takes, gives, content[takes], old[gives])
+        taking, missing = refs.at[refs.taking], refs.at[refs.missing]
         inplace = store & ~enters & below
-        alone = np.flatnonzero(store & ~inplace & ~(enters & (content >= 0)))
-        born, held = np.concatenate([refs.born, alone]), refs.block
-        held[alone] = np.arange(BORN + len(refs.born), BORN + len(born))
+        alone = np.flatnonzero(store & ~inplace & ~takes)
+        born = len(missing) + len(alone)
+        held = np.full(n, NONE, np.int32)  # meaningful at OUTs that are not in place
+        held[taking] = self._blocks_of(refs, refs.missing)[refs.taking]
+        held[alone] = np.arange(BORN + len(missing), BORN + born)
         kept = group.latest(named, held[row], self._block)
         lower = group.by_row(kept)
-        lower[(found != POOLED) & ~below] = -1
-        number = self._fresh(len(born))
+        lower[(found != POOLED) & ~below] = NONE
+        number = self._fresh(born)
         before = resolved(lower, number)
         block = np.where(store & ~inplace, resolved(held, number), before)
 
-        entered = enters & ~refs.hit
-        absorbed = leaves & (refs.dies | (old == UNHASHED))
-        dropped = below & ((op == 2) | enters)
+        hit, absorbed = takes.copy(), leaves & (old == UNHASHED)
+        hit[missing], absorbed[refs.at[refs.last]] = False, True
+        entered = enters & ~hit
+        dropped = below & ((op == _FREE) | enters)
         self._size = grown(self._size, self._given_out, 0)
         self._size[block[entered]] = size[entered]
         change = size * entered
         change[absorbed] -= self._size[before[absorbed]]
-        again = leaves & refs.hit & (old == content)  # it keeps its reference
-        most = int(np.where(again, 0, refs.taken + enters).max(initial=0))
+        again = leaves & hit & (old == content)  # it keeps its reference
+        most = int((refs.before[refs.taking] + 1)[~again[taking]].max(initial=int((enters & ~takes).any())))
 
         last = group.last
         here = left[last] == POOLED
         self._state[group.key[last]] = left[last]
         self._content[group.key[last]] = np.where(here, np.where(paths.out, new, had)[last], np.int32(NONE))
         self._block[group.key[last]] = np.where(paths.out[last], block[row[last]], resolved(kept[last], number))
-        self._block_of[refs.content] = number[: len(refs.born)]  # in time order: the last one of a content stays
+        self._block_of[refs.content[refs.missing]] = number[
+            : len(missing)
+        ]  # in time order: the last one of a content stays
         self._spare = np.concatenate([self._spare, before[absorbed | dropped]])
         none, nothing = np.empty(0, np.int32), np.empty(0, np.int64)
         return SharedFed(
-            found, refs.hit, change, entered.view(np.int8) - absorbed.view(np.int8), np.zeros(n, np.int64), block,
+            found, hit, change, entered.view(np.int8) - absorbed.view(np.int8), np.zeros(n, np.int64), block,
             np.where(dropped, before, np.int32(NOTHING)), inplace, nothing, none, none, nothing,
-            int(np.count_nonzero(absorbed)), most, int(self._size[block[refs.hit]].sum()),
+            int(np.count_nonzero(absorbed)), most, int(self._size[block[hit]].sum()),
         )  # fmt: skip
 
     def _squeezed(self, paths: Paths, new: Ints32, fits: Bools) -> Bools:

@@ -13,13 +13,13 @@ spread over the ops, and a backlog is worked off in order.
 from __future__ import annotations
 
 from swaptrace.kernels.loop import engine_name
-from swaptrace.kernels.stale_lists import ListStale
 from swaptrace.kernels.stale_loop import LoopStale
 from swaptrace.kernels.stale_state import StaleContents, StaleTaken
+from swaptrace.kernels.stale_vector import VectorStale
 
 __all__ = ["StaleContents", "StaleTaken", "new_stale"]
 
 
 def new_stale(ttl: int, capacity: int) -> StaleContents:
     """Return an empty index in the form of the engine in force: both are exact. ``ttl`` in ns."""
-    return (LoopStale if engine_name() == "numba" else ListStale)(ttl, capacity)
+    return (LoopStale if engine_name() == "numba" else VectorStale)(ttl, capacity)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swaptrace.kernels import tiering_lists
+from swaptrace.kernels import refcounts, tiering_lists
 from swaptrace.kernels.contents_loop import LoopContents
 from swaptrace.kernels.contents_state import Contents
 from swaptrace.kernels.contents_vector import VectorContents
@@ -24,9 +26,9 @@ from swaptrace.kernels.pool_vector import VectorPool
 from swaptrace.kernels.shared_pool_loop import LoopShared
 from swaptrace.kernels.shared_pool_state import SharedRules
 from swaptrace.kernels.shared_pool_vector import VectorShared
-from swaptrace.kernels.stale_lists import ListStale
 from swaptrace.kernels.stale_loop import LoopStale
 from swaptrace.kernels.stale_state import StaleTaken
+from swaptrace.kernels.stale_vector import VectorStale
 from swaptrace.kernels.tiering_lists import ListTiering
 from swaptrace.kernels.tiering_loop import LoopTiering
 from swaptrace.model.errors import SpaceError
@@ -135,23 +137,29 @@ def test_contents_and_places(engine: Engine, seed: int, cuts: list[int], kinds: 
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     seed=seeds,
     cuts=cut_marks,
     kinds=st.sampled_from([3, 40]),
+    live=st.sampled_from([20, 200]),
+    unhashed=st.sampled_from([0.02, 0.3]),
+    tick=st.sampled_from([1, 100]),
     ttl=st.sampled_from([0, 50, 1000, 1 << 62]),
-    capacity=st.sampled_from([0, 20, 1000]),
-    room=st.sampled_from([50, 1 << 62]),
+    capacity=st.sampled_from([0, 3, 20, 1000]),
+    room=st.sampled_from([10, 50, 150, 1 << 62]),
 )
 def test_contents_that_are_forgotten_late(
-    engine: Engine, seed: int, cuts: list[int], kinds: int, ttl: int, capacity: int, room: int
-) -> None:
-    trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=200)
-    loop, lists = LoopStale(ttl, capacity), ListStale(ttl, capacity)
-    loop.room = lists.room = room
+    engine: Engine, seed: int, cuts: list[int], kinds: int, live: int, unhashed: float, tick: int, ttl: int,
+    capacity: int, room: int,
+) -> None:  # fmt: skip
+    trace = random_trace(seed, 800, contents=kinds, rewrites=0.2, live=live, unhashed=unhashed)
+    trace.columns["ts"] -= trace.columns["ts"] % tick
+    with patch.object(refcounts, "KeyTable", partial(KeyTable, 6)):  # so small that it is built again
+        loop, vector = LoopStale(ttl, capacity), VectorStale(ttl, capacity)
+    loop.room = vector.room = room
     assert contents(loop, LoopPlaces(), ops_of(trace, cuts), engine) == contents(
-        lists, VectorPlaces(), ops_of(trace, cuts), "numpy"
+        vector, VectorPlaces(), ops_of(trace, cuts), "numpy"
     )
 
 
