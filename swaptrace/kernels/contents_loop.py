@@ -13,7 +13,7 @@ from swaptrace.kernels.order import indices
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, grown, readable
 from swaptrace.model.ops import CARRIED, Ops
 
-__all__ = ["LoopContents"]
+__all__ = ["LoopContents", "forget"]
 
 
 class LoopContents(ContentTables, Contents):
@@ -44,7 +44,8 @@ class LoopContents(ContentTables, Contents):
             readable(number, np.int64), hit, block, drop, inplace, stored_at, unique,
             self._refs.count, self._block_of, self._content, self._block, self._stored, stack, state,
         )  # fmt: skip
-        self._spare, self._given_out = stack[: state[0]], int(state[1])
+        left = forget(readable(ops.store, np.bool_), hit, block, drop, self._stored, stack, int(state[0]))
+        self._spare, self._given_out = stack[:left], int(state[1])
         return Taken(hit, block, drop, inplace, stored_at, unique, int(state[2]), int(state[3]))
 
 
@@ -118,14 +119,24 @@ def _walk(
         inplace[i] = is_over
         drop[i] = lower if dies and not is_over else -2
         stored_at[i] = at
+    state[0] = left
+    state[1] = given_out
+    state[2] = unhashed
+    state[3] = refs_max
+    return k
+
+
+@loop
+def forget(
+    stores: Bools, hit: Bools, block: Ints32, drop: Ints32, stored: Ints32, spare: Ints32, left: int
+) -> Any:  # fmt: skip
+    """Behind a batch, forget which of its ops stored each block, and put the numbers of those that died on the stack
+    ``spare``, which has ``left``; return how many it has then.
+    """
     for i in range(len(stores)):
         if stores[i] and not hit[i]:
             stored[block[i]] = -1
         if drop[i] >= 0:
             spare[left] = drop[i]
             left += 1
-    state[0] = left
-    state[1] = given_out
-    state[2] = unhashed
-    state[3] = refs_max
-    return k
+    return left

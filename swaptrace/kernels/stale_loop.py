@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.content_tables import ContentTables
+from swaptrace.kernels.contents_loop import forget
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.order import indices
 from swaptrace.kernels.stale_state import StaleContents, StaleTaken
@@ -55,7 +56,8 @@ class LoopStale(ContentTables, StaleContents):
             self._refs.count, self._block_of, self._content, self._block, self._stored, self._content_of,
             self._since, self._next, self._last, self._list, stack, state,
         )  # fmt: skip
-        self._spare, self._given_out = stack[: state[0]], int(state[1])
+        left = forget(readable(ops.store, np.bool_), hit, block, drop, self._stored, stack, int(state[0]))
+        self._spare, self._given_out = stack[:left], int(state[1])
         return StaleTaken(hit, block, drop, inplace, stored_at, unique, int(state[2]), int(state[3]), stale_hit, stale)
 
     def _numbers(self, key: NDArray[np.uint64]) -> Ints:
@@ -183,12 +185,6 @@ def _walk(
         inplace[i] = is_over
         drop[i] = gone
         stored_at[i] = at
-    for i in range(len(stores)):
-        if stores[i] and not hit[i]:
-            stored[block[i]] = -1
-        if drop[i] >= 0:
-            spare[left] = drop[i]
-            left += 1
     state[0] = left
     state[1] = given_out
     state[2] = unhashed
