@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swaptrace.kernels import touched as touched_kernel
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.entries import LoopEntries, VectorEntries
 from swaptrace.kernels.loop import Engine, using_engine
@@ -80,11 +81,13 @@ def test_scans_equal_sets(
         EntryLines, st.integers(1, 2), st.sampled_from([8, 24]), st.sampled_from([0, 104, 120]),
         st.sampled_from([0, 8]), st.sampled_from([192, 512]),
     ),
+    far=st.sampled_from([11, 40]),
+    part=st.sampled_from([1, 20, 10_000]),
 )  # fmt: skip
-def test_touched_equals_sets(engine: Engine, seed: int, n: int, shape: EntryLines) -> None:
+def test_touched_equals_sets(engine: Engine, seed: int, n: int, shape: EntryLines, far: int, part: int) -> None:
     r = np.random.default_rng(seed)
     run = np.sort(r.integers(0, 8, n))
-    entry = (r.integers(0, 5, n) << 40) + (r.integers(0, 3, n) << 9) + r.integers(0, 512, n)
+    entry = (r.integers(0, 5, n) << far) + (r.integers(0, 3, n) << 9) + r.integers(0, 512, n)
     levels = r.integers(1, 5, 8).astype(np.uint8)
     clusters = {(a, b >> 9) for a, b in zip(run.tolist(), entry.tolist(), strict=True)}
     lines = 0
@@ -93,7 +96,8 @@ def test_touched_equals_sets(engine: Engine, seed: int, n: int, shape: EntryLine
         used = range(shape.used_bytes or shape.entry_bytes)
         lines += int(levels[r_]) + shape.fixed_lines + (max(at) >= shape.second_line_from)
         lines += len({(shape.first_byte + p * shape.entry_bytes + byte) // 64 for p in at for byte in used})
-    with using_engine(engine):
+    with using_engine(engine), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(touched_kernel, "_PART", part)
         assert touched(np.bincount(run, minlength=8), entry, levels, shape) == (len(clusters), lines)
 
 
