@@ -39,6 +39,22 @@ def test_the_scan_of_one_cluster_by_hand(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_search_that_begins_behind_the_slot_of_another_cpu(engine: Engine) -> None:
+    ops = [(False, unit, 0) for unit in range(1, 63)]  # unit n takes slot n, as do those below
+    ops += [(False, unit, 1) for unit in range(64, 128)]
+    ops += [(True, 70, 0), (False, 70, 1), (True, 65, 0)]
+    ops += [(False, 63, 0), (False, 65, 1)]  # from 71 to the end of the cluster, and from its beginning
+    frees, units, cpu = (np.array(column) for column in zip(*ops, strict=True))
+    with using_engine(engine):
+        scanned = ScannedClusters(PhysicalClusters(128, 2, 64), owners=True)
+        slot, _, scan = scanned.feed(frees, units, cpu.astype(np.uint16), owner=units * 10)
+    assert slot.tolist() == units.tolist()
+    assert scan.slots.tolist() == [6, 58]
+    assert scan.entry is not None
+    assert (scan.entry // 10).tolist() == [*range(64, 70), *range(71, 128), 64]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @settings(max_examples=60, deadline=None)
 @given(stream=STREAMS, slots=st.integers(20, 90), spread=st.booleans(), per_line=st.sampled_from([8, 64]))
 def test_scans_equal_sets(
