@@ -70,14 +70,14 @@ class Chunk:
         return n
 
 
-def chunks(frees: Bools, units: Ints32, on: Words16, place_of: Ints) -> Iterator[Chunk]:
-    """Yield ops in chunks, up to one that contradicts ``place_of``: what each unit holds then, -1 if nothing.
+def chunks(frees: Bools, units: Ints32, on: Words16, place_of: Ints, most: int = CHUNK) -> Iterator[Chunk]:
+    """Yield ops in chunks of ``most``, up to one that contradicts ``place_of``: what each unit holds, -1 if nothing.
 
     The caller finishes each chunk before it asks for the next.
     """
     n, start = len(units), 0
     while start < n:
-        part = slice(start, min(start + CHUNK, n))
+        part = slice(start, min(start + most, n))
         sound, before, source = _match(frees[part], units[part], place_of)
         if start + sound < part.stop:
             n = start + sound  # nothing from the faulty op on

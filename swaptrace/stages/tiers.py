@@ -235,7 +235,7 @@ class Tiers(Stage):
         if ops.mapped is not None:
             ops.mapped_clusters = mapped
         rest = np.flatnonzero(~(giving | taking))
-        before = latest(taking, acts.block)[rest]
+        before = acts.since[rest]
         self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)
         slot[rest] = np.where(before >= 0, slot[np.maximum(before, 0)], self._slot[acts.block[rest]])
         took = np.flatnonzero(taking)
