@@ -35,7 +35,7 @@ class Acts:
     block: Ints32
     tier: Bytes
     since: Ints32
-    """The act that brought the block to its tier, before this one: a TAKE or an ARRIVE; CARRIED: not one of these."""
+    """Of a STORE or FETCH: the TAKE or ARRIVE that brought the block to its tier; CARRIED: one of an earlier batch."""
     overflows: int
     """Takes in a tier below the first that the cgroup may use."""
 

@@ -31,11 +31,14 @@ class Tiering:
 
     def feed(
         self, ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drop: Ints32, block: Ints32,
-        allowed: Bytes,
+        allowed: Bytes, stored: Ints32,
     ) -> Acts:  # fmt: skip
         """Run the ops in order: ``drop`` gives its slot back, then ``block`` takes one, is stored, or is fetched.
+
+        ``stored`` is, where an op fetches or stores in place, an earlier one that stored the block since it has its
+        slot, at the latest the one that took the slot; CARRIED, if these are in an earlier batch.
 
         Raises:
             SpaceError: no tier that the cgroup may use has a free slot.
         """
-        return self._form.feed(ts, gives, takes, stores, fetches, drop, block, allowed)
+        return self._form.feed(ts, gives, takes, stores, fetches, drop, block, allowed, stored)

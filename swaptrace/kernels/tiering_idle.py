@@ -22,7 +22,7 @@ __all__ = ["NOBODY", "Idle", "Steps", "idle"]
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What ops do to blocks, in order: an op gives, then takes, then stores or fetches."""
+    """What ops do to blocks, in order: an op gives, then takes, then stores or fetches. The last two are by op."""
 
     at: Ints
     """The op."""
@@ -32,6 +32,8 @@ class Steps:
     gives: Bools
     allowed: Bytes
     """The tiers that the op may use, as bits."""
+    taker: Ints32
+    """The op that took the slot of its block, CARRIED: one of an earlier batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,15 @@ def _waiting(
 
 def _touches(steps: Steps, allowed_of: Bytes, least: Ints) -> tuple[NDArray[Any], ...]:
     """Return the same of those touched in this batch, but for those too young to be found idle in it."""
-    n = len(steps.at)
-    touch = np.flatnonzero(~steps.gives[: int(np.searchsorted(steps.time, least[-1], "right"))])
-    block, until, took = steps.block[touch], np.full(len(touch), n), touch
+    n, old = len(steps.at), int(np.searchsorted(steps.time, least[-1], "right"))
+    touch = np.flatnonzero(~steps.gives[:old])
+    block, until = steps.block[touch], np.full(len(touch), n)
     if len(touch):
-        later = latest(np.ones(n, np.bool_), steps.block[::-1])[::-1][touch]
-        until = np.where(later >= 0, n - 1 - later, n)
-        took = np.where(steps.takes[touch], touch, latest(steps.takes, steps.block)[touch])
-    allowed = np.where(took >= 0, steps.allowed[np.maximum(took, 0)], allowed_of[block])
+        next_of = np.empty(len(allowed_of), np.int64)
+        next_of[block] = n
+        next_of[steps.block[: old - 1 : -1]] = np.arange(n - 1, old - 1, -1)  # in order: the first step stays
+        soon = latest(np.ones(old, np.bool_), steps.block[:old][::-1])[::-1][touch]
+        until = np.where(soon >= 0, old - 1 - soon, next_of[block])
+    taker = steps.taker[steps.at[touch]]
+    allowed = np.where(taker >= 0, steps.allowed[np.maximum(taker, 0)], allowed_of[block])
     return block, steps.time[touch], allowed, 2 * touch, until

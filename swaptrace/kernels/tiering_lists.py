@@ -18,6 +18,7 @@ from swaptrace.kernels.runs import FREES, Chunk, chunks
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
 from swaptrace.kernels.tiering_idle import NOBODY, Idle, Steps, idle
 from swaptrace.kernels.tiering_loop import LoopTiering
+from swaptrace.model.ops import CARRIED
 
 __all__ = ["ListTiering"]
 
@@ -75,32 +76,30 @@ class ListTiering(LoopTiering):
 
     def feed(
         self, ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drop: Ints32, block: Ints32,
-        allowed: Bytes,
+        allowed: Bytes, stored: Ints32,
     ) -> Acts:  # fmt: skip
         """As :meth:`swaptrace.kernels.tiering.Tiering.feed`."""
-        most = int(max(block.max(initial=-1), drop.max(initial=-1))) + 1
+        n, most = len(gives), int(max(block.max(initial=-1), drop.max(initial=-1))) + 1
         self._tier = grown(self._tier, most, -1)
         self._allowed, self._touched = grown(self._allowed, most, 0), grown(self._touched, most, 0)
-        does = np.empty((len(gives), 3), np.bool_)
+        does = np.empty((n, 3), np.bool_)
         does[:, _GIVE], does[:, _TAKE] = gives, takes
-        np.logical_or(stores, fetches, out=does[:, _USE])
-        found = np.flatnonzero(does)
-        at = found // 3
-        step = (found - 3 * at).astype(np.uint8)
+        does[:, _USE] = uses = stores | fetches
+        at = np.repeat(np.arange(n), gives.astype(np.int8) + takes + uses)
+        act = (np.flatnonzero(does) - 3 * at).astype(np.uint8)
         which = block[at]
-        giving = np.flatnonzero(step == _GIVE)
+        giving = np.flatnonzero(act == _GIVE)
         which[giving] = drop[at[giving]]
-        act = step.copy()
-        using = np.flatnonzero(step == _USE)
+        using = np.flatnonzero(act == _USE)
         act[using] += fetches[at[using]]
-        steps = Steps(at, ts[at], which, step == _TAKE, step == _GIVE, allowed[at])
+        steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stored))
         try:
             return self._run(steps, act)
         except _Stuck as stuck:
             first = int(at[stuck.behind - 1])
 
         def fed(form: Callable[..., Acts], ops: slice) -> Acts:
-            return form(*(each[ops] for each in (ts, gives, takes, stores, fetches, drop, block, allowed)))
+            return form(*(each[ops] for each in (ts, gives, takes, stores, fetches, drop, block, allowed, stored)))
 
         return fed(self.feed, slice(first)).before(fed(super().feed, slice(first, None)), first)
 
@@ -122,11 +121,12 @@ class ListTiering(LoopTiering):
             block, tier = merged(block, np.repeat(looks.block[look], 2)), merged(tier, came)
             act = merged(act, np.tile([int(Act.LEAVE), int(Act.ARRIVE)], len(look)))
             using = np.flatnonzero((act == Act.STORE) | (act == Act.FETCH))
-        since = brought(act, block)
-        tier[using] = np.where(since[using] >= 0, tier[np.maximum(since[using], 0)], before)
+        since = _since(at, act, block, using, steps.taker)
+        from_act = since[using]
+        tier[using] = np.where(from_act >= 0, tier[np.maximum(from_act, 0)], before)
         acts = Acts(at.astype(np.int32), act, block, tier, since, overflows)
         if self._age:
-            self._allowed[steps.block[steps.takes]] = steps.allowed[steps.takes]
+            self._allowed[steps.block[steps.takes]] = steps.allowed[steps.at[steps.takes]]
             self._queue_up(acts, time)
         return acts
 
@@ -134,7 +134,7 @@ class ListTiering(LoopTiering):
         """Return the tier of each give and take, how many takes overflowed, and the moves, int64[k, 3]."""
         exchanging = np.flatnonzero(steps.gives | steps.takes)
         frees, unit = steps.gives[exchanging], steps.block[exchanging]
-        on, own = steps.allowed[exchanging].astype(np.uint16), np.ones(len(exchanging), np.bool_)
+        on, own = steps.allowed[steps.at[exchanging]].astype(np.uint16), np.ones(len(exchanging), np.bool_)
         if len(looks.block):
             behind, giving, block = _exchanges(looks)
             behind = np.searchsorted(exchanging, behind)
@@ -177,14 +177,14 @@ class ListTiering(LoopTiering):
 
     def _queue_up(self, acts: Acts, time: Ints) -> None:
         """See which blocks are touched, and in which order they may come to be idle."""
-        touches = np.flatnonzero((acts.act != Act.GIVE) & (acts.act != Act.LEAVE))
-        self._touched[acts.block[touches]] = time[touches]  # in time order: the last one stays
-        last = np.empty(len(self._tier), np.int32)  # by block
+        last, nth = np.empty(len(self._tier), np.int32), np.arange(len(acts.block), dtype=np.int32)
         for queue in self._queue:
             last[queue] = -1
-        last[acts.block] = np.arange(len(acts.block), dtype=np.int32)
-        latest = touches[last[acts.block[touches]] == touches]
-        block, tier = acts.block[latest], acts.tier[latest]
+        last[acts.block] = nth  # in order: the last one stays
+        acted = np.flatnonzero(last[acts.block] == nth)
+        held = acted[acts.act[acted] != Act.GIVE]
+        block, tier = acts.block[held], acts.tier[held]
+        self._touched[block] = time[held]
         lower = self._allowed[block] >> tier > 1
         for t, queue in enumerate(self._queue):
             self._queue[t] = np.append(queue[last[queue] < 0], block[lower & (tier == t)])
@@ -203,3 +203,31 @@ def _exchanges(looks: Idle) -> tuple[Ints, Bools, Ints32]:
     giving[gives] = True
     block[giving] = block[~giving] = looks.block
     return np.repeat(looks.behind, 2), giving, block
+
+
+def _takers(takes: Bools, stored: Ints32) -> Ints32:
+    """Return for each op that takes, stores or fetches which op took the slot of its block."""
+    taker = np.where(takes, np.arange(len(takes), dtype=np.int32), stored)
+    while True:  # stores in place may replace one another: each round halves the way
+        here = np.flatnonzero(taker >= 0)
+        here = here[~takes[taker[here]]]
+        if len(here) == 0:
+            return taker
+        taker[here] = taker[taker[here]]
+
+
+def _since(at: Ints, act: Bytes, block: Ints32, using: Ints, taker: Ints32) -> Ints32:
+    """Return ``Acts.since``; ``using`` are the acts that store or fetch."""
+    since = np.full(len(act), CARRIED, np.int32)
+    nth, takes = np.empty(len(taker), np.int32), np.flatnonzero(act == Act.TAKE)
+    nth[at[takes]] = takes
+    op = taker[at[using]]
+    since[using] = np.where(op >= 0, nth[np.maximum(op, 0)], CARRIED)
+    arrived = np.flatnonzero(act == Act.ARRIVE)
+    if len(arrived):
+        moved = np.zeros(int(block.max()) + 1, np.bool_)
+        moved[block[arrived]] = True
+        of_moved = np.flatnonzero(moved[block])
+        among = brought(act[of_moved], block[of_moved])
+        since[of_moved] = np.where(among >= 0, of_moved[np.maximum(among, 0)], CARRIED)
+    return since

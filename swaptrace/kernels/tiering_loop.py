@@ -28,7 +28,7 @@ class LoopTiering:
 
     def feed(
         self, ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drop: Ints32, block: Ints32,
-        allowed: Bytes,
+        allowed: Bytes, stored: Ints32,
     ) -> Acts:  # fmt: skip
         """As :meth:`Tiering.feed`."""
         most = int(max(block.max(initial=-1), drop.max(initial=-1))) + 1

@@ -170,8 +170,11 @@ class Tiers(Stage):
         """Place the stores, move what is idle, and turn all of it into device traffic."""
         at_entry = self._direct and not ops.shared
         who = turns(ops, at_entry)
+        stored = ops.birth if at_entry else ops.stored_at
+        if ops.mapped is not None:
+            stored = np.where(ops.mapped, ops.birth, stored)
         acts = self._tiering.feed(
-            ops.ts, who.gives, who.takes, ops.store, ops.fetch, who.drop, ops.block, self._allowed(ops)
+            ops.ts, who.gives, who.takes, ops.store, ops.fetch, who.drop, ops.block, self._allowed(ops), stored
         )
         slot, clusters, scan = self._slots(ops, acts)
         self._account(ops, acts, slot)

@@ -229,7 +229,7 @@ def test_pools_with_shared_blocks_that_are_never_written_back(
             assert (one.dtype, one.tolist()) == (other.dtype, other.tolist()), field
 
 
-Acted = list[tuple[list[int], list[int], list[int], list[int], int]]
+Acted = list[tuple[list[int] | int, ...]]
 
 
 def acts(form: LoopTiering | ListTiering, masks: list[int], seed: int, cuts: list[int], engine: Engine) -> Acted:
@@ -239,24 +239,30 @@ def acts(form: LoopTiering | ListTiering, masks: list[int], seed: int, cuts: lis
     ts, block = np.cumsum(r.integers(0, 3, n)), r.integers(0, 60, n, np.int32)
     allowed = r.choice(masks, n, p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
     gives, takes, stores, fetches = (np.zeros(n, np.bool_) for _ in range(4))
+    stored, latest = np.full(n, -1, np.int32), np.full(60, -1)
     for i, b in enumerate(block):
         gives[i] = held[b] and r.random() < 0.3
         takes[i] = (not held[b] or gives[i]) and r.random() < 0.7
         held[b] = takes[i] or (held[b] and not gives[i])
         stores[i] = held[b] and (takes[i] or r.random() < 0.3) and r.random() < 0.9
         fetches[i] = held[b] and not stores[i] and r.random() < 0.6
+        stored[i] = latest[b]
+        if takes[i] or stores[i]:
+            latest[b] = i
     seen: Acted = []
     with using_engine(engine):
         try:
             for a, b in bounds(cuts, n):
                 did = form.feed(
-                    ts[a:b], gives[a:b], takes[a:b], stores[a:b], fetches[a:b], block[a:b], block[a:b], allowed[a:b]
-                )
+                    ts[a:b], gives[a:b], takes[a:b], stores[a:b], fetches[a:b], block[a:b], block[a:b], allowed[a:b],
+                    np.maximum(stored[a:b] - np.int32(a), -1),
+                )  # fmt: skip
+                did.since[(did.act != Act.STORE) & (did.act != Act.FETCH)] = -1
                 seen.append(
-                    (did.at.tolist(), did.act.tolist(), did.block.tolist(), did.tier.tolist(), int(did.overflows))
+                    (*(each.tolist() for each in (did.at, did.act, did.block, did.tier, did.since)), int(did.overflows))
                 )
         except SpaceError:
-            seen.append(([], [], [], [], -1))
+            seen.append(())
     return seen
 
 
@@ -267,7 +273,9 @@ def test_of_blocks_idle_since_the_same_time_the_one_touched_first_moves_first(
     takes = np.array([True, True, False, True])
     block, every = np.array([1, 2, 1, 3], np.int32), np.full(4, 0b11, np.uint8)
     no = np.zeros(4, np.bool_)
-    did = form([5, 5], 10).feed(np.array([7, 7, 7, 17]), no, takes, no, ~takes, block, block, every)
+    did = form([5, 5], 10).feed(
+        np.array([7, 7, 7, 17]), no, takes, no, ~takes, block, block, every, np.array([-1, -1, 0, -1], np.int32)
+    )
     assert did.block[did.act == Act.ARRIVE].tolist() == [2, 1]  # the latest touch of 1 came behind that of 2
 
 
