@@ -90,6 +90,7 @@ class Tiers(Stage):
     summary = "several devices from fast to slow, filled from the top"
     role = Role.PLACEMENT
     over_ftl = False
+    gives_entries = True
     under_mixed = True
     key_params = ("sizes",)
     params = (
