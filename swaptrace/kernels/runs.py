@@ -57,8 +57,9 @@ class Chunk:
         if taken < len(allocations):
             n = int(allocations[taken])
             allocations, freed = allocations[:taken], freed[: n - taken]
-        found, source = np.frombuffer(array("q", places), np.int64), self.source[: len(freed)]
-        place[allocations] = found[known:]
+        made_now = np.frombuffer(array("q", places[known:]), np.int64)
+        found, source = np.concatenate([self.before, made_now]), self.source[: len(freed)]
+        place[allocations] = made_now
         place[freed] = found.take(source)
         change[allocations[np.array(made, np.int64) - known]] = 1
         if emptied:

@@ -107,6 +107,8 @@ def _touches(steps: Steps, allowed_of: Bytes, least: Ints) -> tuple[NDArray[Any]
         next_of[steps.block[: old - 1 : -1]] = np.arange(n - 1, old - 1, -1)  # in order: the first step stays
         soon = latest(np.ones(old, np.bool_), steps.block[:old][::-1])[::-1][touch]
         until = np.where(soon >= 0, old - 1 - soon, next_of[block])
+        late = (until == n) | (least[until - (until == n)] >= steps.time[touch])
+        touch, block, until = touch[late], block[late], until[late]
     taker = steps.taker[steps.at[touch]]
-    allowed = np.where(taker >= 0, steps.allowed[np.maximum(taker, 0)], allowed_of[block])
+    allowed = np.where(taker >= 0, steps.allowed[taker], allowed_of[block])
     return block, steps.time[touch], allowed, 2 * touch, until

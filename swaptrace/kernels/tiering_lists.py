@@ -92,7 +92,7 @@ class ListTiering(LoopTiering):
         which[giving] = drop[at[giving]]
         using = np.flatnonzero(act == _USE)
         act[using] += fetches[at[using]]
-        steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stored))
+        steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stores, stored))
         try:
             return self._run(steps, act)
         except _Stuck as stuck:
@@ -123,7 +123,7 @@ class ListTiering(LoopTiering):
             using = np.flatnonzero((act == Act.STORE) | (act == Act.FETCH))
         since = _since(at, act, block, using, steps.taker)
         from_act = since[using]
-        tier[using] = np.where(from_act >= 0, tier[np.maximum(from_act, 0)], before)
+        tier[using] = np.where(from_act >= 0, tier[from_act], before)
         acts = Acts(at.astype(np.int32), act, block, tier, since, overflows)
         if self._age:
             self._allowed[steps.block[steps.takes]] = steps.allowed[steps.at[steps.takes]]
@@ -156,7 +156,7 @@ class ListTiering(LoopTiering):
         gone: list[int] = []
         for length, mask in chunk.runs():
             if mask == FREES:
-                gone = [tiers[j] for j in islice(source, length)]
+                gone = list(map(tiers.__getitem__, islice(source, length)))
                 for t in range(len(used)):
                     used[t] -= gone.count(t)
                 continue
@@ -205,9 +205,11 @@ def _exchanges(looks: Idle) -> tuple[Ints, Bools, Ints32]:
     return np.repeat(looks.behind, 2), giving, block
 
 
-def _takers(takes: Bools, stored: Ints32) -> Ints32:
+def _takers(takes: Bools, stores: Bools, stored: Ints32) -> Ints32:
     """Return for each op that takes, stores or fetches which op took the slot of its block."""
     taker = np.where(takes, np.arange(len(takes), dtype=np.int32), stored)
+    if not (stores & ~takes).any():
+        return taker
     while True:  # stores in place may replace one another: each round halves the way
         here = np.flatnonzero(taker >= 0)
         here = here[~takes[taker[here]]]
@@ -219,10 +221,9 @@ def _takers(takes: Bools, stored: Ints32) -> Ints32:
 def _since(at: Ints, act: Bytes, block: Ints32, using: Ints, taker: Ints32) -> Ints32:
     """Return ``Acts.since``; ``using`` are the acts that store or fetch."""
     since = np.full(len(act), CARRIED, np.int32)
-    nth, takes = np.empty(len(taker), np.int32), np.flatnonzero(act == Act.TAKE)
+    nth, takes = np.full(len(taker) + 1, CARRIED, np.int32), np.flatnonzero(act == Act.TAKE)
     nth[at[takes]] = takes
-    op = taker[at[using]]
-    since[using] = np.where(op >= 0, nth[np.maximum(op, 0)], CARRIED)
+    since[using] = nth[taker[at[using]]]  # CARRIED is the last one's index, too
     arrived = np.flatnonzero(act == Act.ARRIVE)
     if len(arrived):
         moved = np.zeros(int(block.max()) + 1, np.bool_)

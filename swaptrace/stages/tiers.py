@@ -51,7 +51,6 @@ from swaptrace.stages.slots import MAX_CPUS
 __all__ = ["MOST_TIERS", "Tiers"]
 
 MOST_TIERS = 4  # CONFIG_NR_SWAP_TIERS of the series
-_CHANGE = np.array([-1, 1, 0, 0, -1, 1], np.int8)  # by act: of the number of pages in its tier
 _LEAST_SLOTS = 2  # the header and one more
 _MOST_SLOTS = 1 << 31
 
@@ -219,20 +218,23 @@ class Tiers(Stage):
 
     def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int32], Scan]:
         """Return the address of each act, the change of used clusters per op, and what was passed over."""
-        slot = np.full(len(acts.at), -1, np.int64)
+        slot = np.empty(len(acts.at), np.int64)
         clusters = np.zeros(len(ops), np.int32)  # an op may move many pages
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
+        exchanging = np.flatnonzero(giving | taking)
+        tier_of = acts.tier[exchanging]
         owner, scans = self._owners(ops, acts), []
         mapped = np.zeros(len(ops), np.int32)
         for number, tier in enumerate(self._tiers):
-            here = np.flatnonzero((acts.tier == number) & (giving | taking))
-            at = acts.at[here]
+            here = exchanging[tier_of == number]
+            at, gives = acts.at[here], giving[here]
             whose = None if owner is None else owner[here]
-            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[at], whose)
+            slot[here], used, scan = tier.feed(gives, acts.block[here], ops.cpu[at], whose)
             scan.at = at[scan.at].astype(np.int64)
             scans.append(scan)
             clusters += per_op(at, used, len(ops))
+            self._ledger.hold(f"tiers.{number + 1}.pages", per_op(at, 1 - 2 * gives.view(np.int8), len(ops)))
             if ops.mapped is not None:
                 maps = taking[here] & ops.mapped[at]
                 mapped += per_op(at, self._mapped[number].feed(slot[here] // CLUSTER, used, maps), len(ops))
@@ -241,7 +243,7 @@ class Tiers(Stage):
         rest = np.flatnonzero(~(giving | taking))
         before = acts.since[rest]
         self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)
-        slot[rest] = np.where(before >= 0, slot[np.maximum(before, 0)], self._slot[acts.block[rest]])
+        slot[rest] = np.where(before >= 0, slot[before], self._slot[acts.block[rest]])
         took = np.flatnonzero(taking)
         self._slot[acts.block[took]] = slot[took]  # in time order: the last one stays
         return slot + self._bases[acts.tier], clusters, Scan.joined(scans)
@@ -270,7 +272,6 @@ class Tiers(Stage):
             here = acts.tier == number
             for name, chosen in (("written", writes), ("read", reads)):
                 ledger.count(f"tiers.{number + 1}.{name}", int(np.count_nonzero(here & chosen)))
-            ledger.hold(f"tiers.{number + 1}.pages", per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what each tier held, wrote and read, and what did not fit or moved."""
