@@ -14,7 +14,7 @@ import numpy as np
 
 from swaptrace.kernels.clusters import Passed, PhysicalClusters
 from swaptrace.kernels.loop import engine_name, loop
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, readable
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, readable, scalars
 from swaptrace.model.ops import Scan
 
 __all__ = ["ENTRIES_PER_LINE", "ScannedClusters"]
@@ -86,11 +86,16 @@ def _find_in_searches(
     ends = np.cumsum(tails + lengths)
     found = np.empty(int((tails + lengths).sum()), np.int64)
     parts = (starts, tail_begin, tails, begin, lengths, ends - lengths)
+    table, out = scalars(owner_of), scalars(found)
     noted = 0
     for start, t, more, s, length, k in zip(*(part[some].tolist() for part in parts), strict=True):
-        owner_of[taken[noted:start]] = whose[noted:start]
-        found[k - more : k] = owner_of[t : t + more]
-        found[k : k + length] = owner_of[s : s + length]
+        if start == noted + 1:  # where CPUs take turns
+            table[taken[noted]] = whose[noted]
+        else:
+            owner_of[taken[noted:start]] = whose[noted:start]
+        if more:
+            out[k - more : k] = table[t : t + more]
+        out[k : k + length] = table[s : s + length]
         noted = start
     owner_of[taken[noted:]] = whose[noted:]
     passed = np.ones(len(found), np.bool_)
