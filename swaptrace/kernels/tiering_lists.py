@@ -52,16 +52,18 @@ class _Looks:
             used[t] += 1
         keys = [(t, self._rank[k], self._nth.get(self._arrival[k], 0), k) for k, t in enumerate(left, first)]
         for t, _, _, look in sorted(keys):
-            below = [s for s in self._tiers_of[self._allowed[look]] if s > t]
-            lower = next((s for s in below if used[s] < self._room[s]), -1)
-            if lower >= 0:
-                used[t] -= 1
-                used[lower] += 1
-                came[look - first] = lower
-                self._nth[self._name[look]] = len(self.moves)
-                self.moves.append((look, t, lower))
-            elif below:
-                raise _Stuck(self._behind[look])
+            below = self._tiers_of[self._allowed[look] & -2 << t]
+            for lower in below:
+                if used[lower] < self._room[lower]:
+                    used[t] -= 1
+                    used[lower] += 1
+                    came[look - first] = lower
+                    self._nth[self._name[look]] = len(self.moves)
+                    self.moves.append((look, t, lower))
+                    break
+            else:
+                if below:
+                    raise _Stuck(self._behind[look])
         return came
 
 
