@@ -115,9 +115,13 @@ class ListTiering(LoopTiering):
         if len(moves):
             look, came = moves[:, 0], moves[:, 1:].ravel()
             behind = np.repeat(looks.behind[look], 2)
+            new = np.zeros(len(at) + len(behind), np.bool_)
+            new[behind + np.arange(len(behind))] = True
 
             def merged(values: NDArray[Any], of_moves: NDArray[Any]) -> NDArray[Any]:
-                return np.insert(values, behind, of_moves)
+                every = np.empty(len(new), values.dtype)
+                every[new], every[~new] = of_moves, values
+                return every
 
             at, time = merged(at, at[behind - 1]), merged(time, time[behind - 1])
             block, tier = merged(block, np.repeat(looks.block[look], 2)), merged(tier, came)

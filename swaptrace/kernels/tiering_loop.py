@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from swaptrace.kernels.acts import Acts, all_full, brought
+from swaptrace.kernels.acts import Acts, all_full
 from swaptrace.kernels.loop import loop
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown, readable
+from swaptrace.model.ops import CARRIED
 
 __all__ = ["LoopTiering"]
 
@@ -46,13 +47,14 @@ class LoopTiering:
             ends[tiers + tier] = len(blocks)
         room = 4 * n + 2 * (waiting + n) * tiers * (self._age > 0)
         at, act = np.empty(room, np.int32), np.empty(room, np.uint8)
-        which, tier_of = np.empty(room, np.int32), np.empty(room, np.uint8)
+        which, tier_of, since = np.empty(room, np.int32), np.empty(room, np.uint8), np.empty(room, np.int32)
+        brought = np.full(len(self._tier), CARRIED, np.int32)  # by block: the act of this batch that did it
         state = np.zeros(3, np.int64)  # acts, overflows, failed
         _walk(
             readable(ts, np.int64), readable(gives, np.bool_), readable(takes, np.bool_), readable(stores, np.bool_),
             readable(fetches, np.bool_), readable(drop, np.int32), readable(block, np.int32),
             readable(allowed, np.uint8), self._capacity, self._used, self._age, self._tier, self._allowed,
-            self._touched, queue, place, ends, wide, at, act, which, tier_of, state,
+            self._touched, queue, place, ends, wide, at, act, which, tier_of, since, brought, state,
         )  # fmt: skip
         m, overflows, failed = state.tolist()
         if failed:
@@ -61,14 +63,15 @@ class LoopTiering:
             part = np.arange(tier * wide + int(ends[tier]), tier * wide + int(ends[tiers + tier]))
             blocks = queue[part]
             self._queue[tier] = blocks[(self._tier[blocks] == tier) & (place[blocks] == part)]
-        return Acts(at[:m], act[:m], which[:m], tier_of[:m], brought(act[:m], which[:m]), overflows)
+        return Acts(at[:m], act[:m], which[:m], tier_of[:m], since[:m], overflows)
 
 
 @loop
 def _walk(
     ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drops: Ints32, blocks: Ints32, masks: Bytes,
     capacity: Ints, used: Ints, age: int, tier_of: Ints, allowed_of: Bytes, touched: Ints, queue: Ints32, place: Ints,
-    ends: Ints, wide: int, at: Ints32, act: Bytes, which: Ints32, where: Bytes, state: Ints,
+    ends: Ints, wide: int, at: Ints32, act: Bytes, which: Ints32, where: Bytes,
+    since: Ints32, brought: Ints32, state: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops, fill the acts and ``state``."""
     tiers = len(capacity)
@@ -109,12 +112,14 @@ def _walk(
             act[k] = 1
             which[k] = b
             where[k] = t
+            brought[b] = k
             k += 1
         if stores[i] or fetches[i]:
             at[k] = i
             act[k] = 2 if stores[i] else 3
             which[k] = b
             where[k] = tier_of[b]
+            since[k] = brought[b]
             k += 1
         if age and (takes[i] or stores[i] or fetches[i]):
             t = tier_of[b]
@@ -155,6 +160,7 @@ def _walk(
                     act[k + 1] = 5
                     which[k + 1] = b
                     where[k + 1] = lower
+                    brought[b] = k + 1
                     k += 2
                     used[t] -= 1
                     used[lower] += 1
