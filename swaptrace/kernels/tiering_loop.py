@@ -60,9 +60,7 @@ class LoopTiering:
         if failed:
             raise all_full(self._capacity.tolist())
         for tier in range(tiers - 1):
-            part = np.arange(tier * wide + int(ends[tier]), tier * wide + int(ends[tiers + tier]))
-            blocks = queue[part]
-            self._queue[tier] = blocks[(self._tier[blocks] == tier) & (place[blocks] == part)]
+            self._queue[tier] = queue[tier * wide : tier * wide + int(ends[tiers + tier])].copy()
         return Acts(at[:m], act[:m], which[:m], tier_of[:m], since[:m], overflows)
 
 
@@ -171,5 +169,13 @@ def _walk(
                         queue[p] = b
                         place[b] = p
                         ends[tiers + lower] += 1
+    for t in range(tiers - 1):  # keep those that are up to date
+        kept = t * wide
+        for p in range(t * wide + ends[t], t * wide + ends[tiers + t]):
+            b = queue[p]
+            if tier_of[b] == t and place[b] == p:
+                queue[kept] = b
+                kept += 1
+        ends[tiers + t] = kept - t * wide
     state[0] = k
     state[1] = overflows
