@@ -17,7 +17,7 @@ from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16
 
 __all__ = ["FREES", "Chunk", "chunks"]
 
-CHUNK = 1 << 16  # ops that are turned into Python objects at a time; their sort is fastest inside the cache
+CHUNK = 1 << 14  # ops that are turned into Python objects at a time: few enough for the cache
 FREES = -1  # what a run of frees has in the place of a CPU
 
 
