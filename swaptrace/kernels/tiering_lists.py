@@ -1,7 +1,6 @@
 """The tiers in runs of ops; the rule is at the head of :mod:`swaptrace.kernels.tiering`.
 
-A block that is found idle gives its slot back and takes another one behind the steps of an op: two steps more, the
-second of a kind of its own. If the block may not move, it gets the slot back.
+Blocks that are found idle exchange their slots behind the steps of an op (:mod:`swaptrace.kernels.tiering_looks`).
 """
 
 from __future__ import annotations
@@ -17,54 +16,13 @@ from swaptrace.kernels.acts import Act, Acts, all_full, brought
 from swaptrace.kernels.runs import FREES, Chunk, chunks
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
 from swaptrace.kernels.tiering_idle import NOBODY, Idle, Steps, idle
+from swaptrace.kernels.tiering_looks import Looks, Stuck, exchanges
 from swaptrace.kernels.tiering_loop import LoopTiering
 from swaptrace.model.ops import CARRIED
 
 __all__ = ["ListTiering"]
 
 _GIVE, _TAKE, _USE = 0, 1, 2  # the steps of an op, in this order
-
-
-class _Stuck(Exception):
-    """An idle block may move down, but nowhere is room."""
-
-    def __init__(self, behind: int) -> None:
-        self.behind = behind
-
-
-class _Looks:
-    """The looks of a batch in order, and the moves that they led to: look, tier from which, tier to which."""
-
-    def __init__(self, idle: Idle, room: list[int], tiers_of: list[list[int]]) -> None:
-        self.moves: list[tuple[int, int, int]] = []
-        self._behind, self._allowed, self._rank, self._arrival = (
-            each.tolist() for each in (idle.behind, idle.allowed, idle.rank, idle.arrival)
-        )
-        self._name, self._room, self._tiers_of = idle.name.tolist(), room, tiers_of
-        self._looked = 0
-        self._nth: dict[int, int] = {}  # by the name of a move
-
-    def at(self, left: list[int], used: list[int]) -> list[int]:
-        """Return the tiers to which the next ones come that have ``left`` theirs, all behind one op."""
-        first, came = self._looked, left.copy()
-        self._looked += len(left)
-        for t in left:
-            used[t] += 1
-        keys = [(t, self._rank[k], self._nth.get(self._arrival[k], 0), k) for k, t in enumerate(left, first)]
-        for t, _, _, look in sorted(keys):
-            below = self._tiers_of[self._allowed[look] & -2 << t]
-            for lower in below:
-                if used[lower] < self._room[lower]:
-                    used[t] -= 1
-                    used[lower] += 1
-                    came[look - first] = lower
-                    self._nth[self._name[look]] = len(self.moves)
-                    self.moves.append((look, t, lower))
-                    break
-            else:
-                if below:
-                    raise _Stuck(self._behind[look])
-        return came
 
 
 class ListTiering(LoopTiering):
@@ -97,7 +55,7 @@ class ListTiering(LoopTiering):
         steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stores, stored))
         try:
             return self._run(steps, act)
-        except _Stuck as stuck:
+        except Stuck as stuck:
             first = int(at[stuck.behind - 1])
 
         def fed(form: Callable[..., Acts], ops: slice) -> Acts:
@@ -106,6 +64,7 @@ class ListTiering(LoopTiering):
         return fed(self.feed, slice(first)).before(fed(super().feed, slice(first, None)), first)
 
     def _run(self, steps: Steps, act: Bytes) -> Acts:
+        """Return the acts ``act`` of the steps, and the moves; no state has changed if it raises ``Stuck``."""
         using = np.flatnonzero(act >= Act.STORE)
         before = self._tier[steps.block[using]]
         looks = idle(steps, self._queue, self._touched, self._allowed, self._age) if self._age else NOBODY
@@ -142,13 +101,13 @@ class ListTiering(LoopTiering):
         frees, unit = steps.gives[exchanging], steps.block[exchanging]
         on, own = steps.allowed[steps.at[exchanging]].astype(np.uint16), np.ones(len(exchanging), np.bool_)
         if len(looks.block):
-            behind, giving, block = _exchanges(looks)
+            behind, giving, block = exchanges(looks)
             behind = np.searchsorted(exchanging, behind)
             frees, unit = np.insert(frees, behind, giving), np.insert(unit, behind, block)
             on, own = np.insert(on, behind, self._look), np.insert(own, behind, False)
         went, done, overflows = np.empty(len(frees), np.int64), 0, 0
-        looking = _Looks(looks, self._room, self._tiers_of)
-        for chunk in chunks(frees, unit, on, self._tier, len(frees)):  # in one, as it may end in _Stuck
+        looking = Looks(looks, self._room, self._tiers_of)
+        for chunk in chunks(frees, unit, on, self._tier, len(frees)):  # in one, as it may end in Stuck
             tiers = chunk.before.tolist()
             overflows = self._walk(chunk, tiers, looking)
             done = chunk.finish(tiers, [], [], went, np.empty(len(frees), np.int8), self._tier)
@@ -156,7 +115,7 @@ class ListTiering(LoopTiering):
             raise all_full(self._room)
         return went[own], overflows, np.array(looking.moves, np.int64).reshape(-1, 3)
 
-    def _walk(self, chunk: Chunk, tiers: list[int], looks: _Looks) -> int:
+    def _walk(self, chunk: Chunk, tiers: list[int], looks: Looks) -> int:
         """Append to ``tiers`` those of what is taken; return how many takes overflowed."""
         used, source, overflows = self._used.tolist(), iter(chunk.source.tolist()), 0
         gone: list[int] = []
@@ -194,21 +153,6 @@ class ListTiering(LoopTiering):
         lower = self._allowed[block] >> tier > 1
         for t, queue in enumerate(self._queue):
             self._queue[t] = np.append(queue[last[queue] < 0], block[lower & (tier == t)])
-
-
-def _exchanges(looks: Idle) -> tuple[Ints, Bools, Ints32]:
-    """Return behind which steps idle blocks give back and take, which of these give, and the blocks.
-
-    Those that are found behind one op first give back and then take, for the tiers to see all of them.
-    """
-    k = len(looks.block)
-    group = np.flatnonzero(np.diff(looks.behind, prepend=-1))
-    size = np.diff(group, append=k)
-    gives = np.arange(k) + np.repeat(group, size)
-    giving, block = np.zeros(2 * k, np.bool_), np.empty(2 * k, np.int32)
-    giving[gives] = True
-    block[giving] = block[~giving] = looks.block
-    return np.repeat(looks.behind, 2), giving, block
 
 
 def _takers(takes: Bools, stores: Bools, stored: Ints32) -> Ints32:
