@@ -122,7 +122,7 @@ class ListTiering(LoopTiering):
         for length, mask in chunk.runs():
             if mask == FREES:
                 gone = list(map(tiers.__getitem__, islice(source, length)))
-                for t in range(len(used)):
+                for t in set(gone):
                     used[t] -= gone.count(t)
                 continue
             if mask == self._look:
@@ -133,9 +133,12 @@ class ListTiering(LoopTiering):
                 fit = min(n, self._room[t] - used[t])
                 used[t] += fit
                 tiers += [t] * fit
-                overflows += fit * (t != may[0])
                 n -= fit
-            if n:
+                if t != may[0]:
+                    overflows += fit
+                if n == 0:
+                    break
+            else:
                 break
         self._used[:] = used
         return overflows
