@@ -7,10 +7,11 @@ from enum import IntEnum
 
 import numpy as np
 
+from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.tables import Bytes, Ints32
 from swaptrace.model.errors import SpaceError
 
-__all__ = ["Act", "Acts", "all_full"]
+__all__ = ["Act", "Acts", "all_full", "brought"]
 
 
 class Act(IntEnum):
@@ -33,18 +34,21 @@ class Acts:
     act: Bytes
     block: Ints32
     tier: Bytes
+    since: Ints32
+    """Of a STORE or FETCH: the TAKE or ARRIVE that brought the block to its tier; CARRIED: one of an earlier batch."""
     overflows: int
     """Takes in a tier below the first that the cgroup may use."""
 
     def before(self, later: Acts, ops: int) -> Acts:
         """Return these acts and then the ``later`` ones, whose ops begin at ``ops``."""
-        return Acts(
-            np.concatenate([self.at, later.at + np.int32(ops)]),
-            np.concatenate([self.act, later.act]),
-            np.concatenate([self.block, later.block]),
-            np.concatenate([self.tier, later.tier]),
-            self.overflows + later.overflows,
-        )
+        act, block = np.concatenate([self.act, later.act]), np.concatenate([self.block, later.block])
+        at, tier = np.concatenate([self.at, later.at + np.int32(ops)]), np.concatenate([self.tier, later.tier])
+        return Acts(at, act, block, tier, brought(act, block), self.overflows + later.overflows)
+
+
+def brought(act: Bytes, block: Ints32) -> Ints32:
+    """Return ``Acts.since``."""
+    return latest((act == Act.TAKE) | (act == Act.ARRIVE), block)
 
 
 def all_full(capacity: list[int]) -> SpaceError:

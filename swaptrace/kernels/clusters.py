@@ -132,8 +132,8 @@ class PhysicalClusters:
             raise ValueError(f"cpu {int(on.max())} of {self.cpus}")
         done = self._device.run(frees, units, on, slot, change, passed)
         if passed is not None:
-            begun = np.flatnonzero(passed.tail >= 0)
-            passed.tail[begun[np.isin(passed.tail[begun], self.ends)]] = -1  # the end of a short last cluster
+            tails = np.flatnonzero(passed.tail >= 0)  # few
+            passed.tail[tails[np.isin(passed.tail[tails], self.ends)]] = -1  # the end of a short last cluster
         self.used += done - 2 * int(np.count_nonzero(frees[:done]))
         self.used_clusters += int(change[:done].sum())
         if done < n:

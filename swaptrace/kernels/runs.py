@@ -17,7 +17,7 @@ from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16
 
 __all__ = ["FREES", "Chunk", "chunks"]
 
-CHUNK = 1 << 16  # ops that are turned into Python objects at a time; their sort is fastest inside the cache
+CHUNK = 1 << 14  # ops that are turned into Python objects at a time: few enough for the cache
 FREES = -1  # what a run of frees has in the place of a CPU
 
 
@@ -57,8 +57,9 @@ class Chunk:
         if taken < len(allocations):
             n = int(allocations[taken])
             allocations, freed = allocations[:taken], freed[: n - taken]
-        found, source = np.frombuffer(array("q", places), np.int64), self.source[: len(freed)]
-        place[allocations] = found[known:]
+        made_now = np.frombuffer(array("q", places[known:]), np.int64)
+        found, source = np.concatenate([self.before, made_now]), self.source[: len(freed)]
+        place[allocations] = made_now
         place[freed] = found.take(source)
         change[allocations[np.array(made, np.int64) - known]] = 1
         if emptied:
@@ -70,14 +71,14 @@ class Chunk:
         return n
 
 
-def chunks(frees: Bools, units: Ints32, on: Words16, place_of: Ints) -> Iterator[Chunk]:
-    """Yield ops in chunks, up to one that contradicts ``place_of``: what each unit holds then, -1 if nothing.
+def chunks(frees: Bools, units: Ints32, on: Words16, place_of: Ints, most: int = CHUNK) -> Iterator[Chunk]:
+    """Yield ops in chunks of ``most``, up to one that contradicts ``place_of``: what each unit holds, -1 if nothing.
 
     The caller finishes each chunk before it asks for the next.
     """
     n, start = len(units), 0
     while start < n:
-        part = slice(start, min(start + CHUNK, n))
+        part = slice(start, min(start + most, n))
         sound, before, source = _match(frees[part], units[part], place_of)
         if start + sound < part.stop:
             n = start + sound  # nothing from the faulty op on

@@ -7,9 +7,7 @@ it passes over, without that of the slot which it takes. A slot's owner is the s
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ import numpy as np
 from swaptrace.kernels.clusters import Passed, PhysicalClusters
 from swaptrace.kernels.loop import engine_name, loop
 from swaptrace.kernels.order import indices
-from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, readable
+from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, readable, scalars
 from swaptrace.model.ops import Scan
 
 __all__ = ["ENTRIES_PER_LINE", "ScannedClusters"]
@@ -37,7 +35,7 @@ class ScannedClusters:
     entries_per_line: int = ENTRIES_PER_LINE
 
     def __post_init__(self) -> None:
-        self._owner = array("q", [-1]) * (self.clusters.slots if self.owners else 0)  # by slot
+        self._owner: Ints = np.full(self.clusters.slots if self.owners else 0, -1, np.int64)  # by slot
 
     def feed(self, giving: Bools, unit: Ints32, cpu: Words16, owner: Ints | None = None) -> tuple[Ints, Ints8, Scan]:
         """Give back and take slots; see :meth:`PhysicalClusters.feed`. ``owner`` int64[n]: for whom an op takes one.
@@ -60,7 +58,7 @@ class ScannedClusters:
         lines[which] += more
         found = None
         if owner is not None:
-            find = _find_in_loop if engine_name() == "numba" else _find_in_arrays
+            find = _find_in_loop if engine_name() == "numba" else _find_in_searches
             found = find(giving, slot, owner, self._owner, at, tail, tail_slots, first, before)
         return slot, change, Scan(at, tail_slots + before, lines, found)
 
@@ -74,36 +72,57 @@ class ScannedClusters:
         return end - tail, (end - 1) // per_line - tail // per_line + 1 - met
 
 
-def _find_in_arrays(
-    giving: Bools, slot: Ints, owner: Ints, owner_of: array[int],
-    at: Ints, tail: Ints, tail_slots: Ints, first: Ints, before: Ints,
+def _find_in_searches(
+    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints, at: Ints, tail: Ints, tail_slots: Ints, first: Ints,
+    before: Ints,
 ) -> Ints:  # fmt: skip
-    """Return the owners of the slots that the ops ``at`` pass over, and note the new ones in ``owner_of``."""
-    found = array("q")
+    """Return the owners of the slots that the ops ``at`` pass over, and note the new ones in ``owner_of``.
+
+    Takes that follow one another pass over most of a cluster together, as each begins to look behind the slot of the
+    one before: what lies between is copied in one piece, and the slots taken are left out afterwards.
+    """
     taking = np.flatnonzero(~giving)
-    taken = zip(slot[taking].tolist(), owner[taking].tolist(), strict=True)
-    takes = np.diff(np.searchsorted(taking, at), prepend=0).tolist()  # before each, since the one before
-    parts = (tail.tolist(), (tail + tail_slots).tolist(), first.tolist(), (first + before).tolist())
-    for more, tail_begin, tail_end, begin, end in zip(takes, *parts, strict=True):
-        for s, entry in islice(taken, more):
-            owner_of[s] = entry
-        if tail_end > tail_begin:
-            found += owner_of[tail_begin:tail_end]
-        found += owner_of[begin:end]
-    for s, entry in taken:
-        owner_of[s] = entry
-    return np.array(found, np.int64)
+    taken, whose, passing = slot[taking], owner[taking], np.searchsorted(taking, at)
+    begin, tail_of = taken.copy(), np.zeros((2, len(taken)), np.int64)
+    begin[passing], tail_of[:, passing] = first, (tail, tail_slots)
+    begins = np.append(-2, taken[:-1]) + 1 != begin
+    begins[passing[tail_slots > 0]] = True
+
+    starts = np.flatnonzero(begins)  # by search, from here on
+    takes = np.diff(starts, append=len(taken))
+    begin, (tail_begin, tails) = begin[starts], tail_of[:, starts]
+    lengths = taken[starts + takes - 1] + 1 - begin
+    some = (tails > 0) | (lengths > takes)
+    lengths *= some  # who passes over nothing reads nothing
+    ends = np.cumsum(tails + lengths)
+    found = np.empty(int((tails + lengths).sum()), np.int64)
+    parts = (starts, tail_begin, tails, begin, lengths, ends - lengths)
+    table, out = scalars(owner_of), scalars(found)
+    noted = 0
+    for start, t, more, s, length, k in zip(*(part[some].tolist() for part in parts), strict=True):
+        if start == noted + 1:  # where CPUs take turns
+            table[taken[noted]] = whose[noted]
+        else:
+            owner_of[taken[noted:start]] = whose[noted:start]
+        if more:
+            out[k - more : k] = table[t : t + more]
+        out[k : k + length] = table[s : s + length]
+        noted = start
+    owner_of[taken[noted:]] = whose[noted:]
+    passed = np.ones(len(found), np.bool_)
+    passed[(taken + np.repeat(ends - lengths - begin, takes))[np.repeat(some, takes)]] = False
+    return found[passed]
 
 
 def _find_in_loop(
-    giving: Bools, slot: Ints, owner: Ints, owner_of: array[int],
+    giving: Bools, slot: Ints, owner: Ints, owner_of: Ints,
     at: Ints, tail: Ints, tail_slots: Ints, first: Ints, before: Ints,
 ) -> Ints:  # fmt: skip
-    """As :func:`_find_in_arrays`."""
+    """As :func:`_find_in_searches`."""
     found = np.empty(int((tail_slots + before).sum()), np.int64)
     _find(
         readable(giving, np.bool_), readable(slot, np.int64), readable(owner, np.int64),
-        np.frombuffer(owner_of, np.int64),
+        owner_of,
         readable(at, np.int64), readable(tail, np.int64), readable(tail_slots, np.int64), readable(first, np.int64),
         readable(before, np.int64), found,
     )  # fmt: skip

@@ -5,10 +5,10 @@ has a free one (a tier has one slot less than its size: the swap header), and gi
 A block is *touched* when it takes a slot, is stored over in place, or is fetched.
 
 With demotion, an op that did any of these things then looks at the tiers from the top, the lowest one left out: while
-the block of the tier that has been untouched for the longest time (the first touched of equals) is idle for ``age``
-ns or more, it moves to the next lower tier that its cgroup may use and that has a free slot; there it counts as
-touched now. A block whose cgroup may use no lower tier is not looked at again until it is touched; where lower tiers
-are full, looking stops for this tier.
+the block of the tier that has been untouched for the longest time (of equals, the one whose latest touch was first) is
+idle for ``age`` ns or more, it moves to the next lower tier that its cgroup may use and that has a free slot; there it
+counts as touched now. A block whose cgroup may use no lower tier is not looked at again until it is touched; where
+lower tiers are full, looking stops for this tier.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ class Tiering:
 
     def feed(
         self, ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drop: Ints32, block: Ints32,
-        allowed: Bytes,
+        allowed: Bytes, stored: Ints32,
     ) -> Acts:  # fmt: skip
         """Run the ops in order: ``drop`` gives its slot back, then ``block`` takes one, is stored, or is fetched.
+
+        ``stored`` is, where an op fetches or stores in place, an earlier one that stored the block since it has its
+        slot, at the latest the one that took the slot; CARRIED, if these are in an earlier batch.
 
         Raises:
             SpaceError: no tier that the cgroup may use has a free slot.
         """
-        return self._form.feed(ts, gives, takes, stores, fetches, drop, block, allowed)
+        return self._form.feed(ts, gives, takes, stores, fetches, drop, block, allowed, stored)

@@ -1,214 +1,187 @@
 """The tiers in runs of ops; the rule is at the head of :mod:`swaptrace.kernels.tiering`.
 
-With demotion, nothing moves until the block that is idle for longest has been so for ``age``: up to that op the ops are
-run as if there were no demotion, then the tiers are looked at.
+Blocks that are found idle exchange their slots behind the steps of an op (:mod:`swaptrace.kernels.tiering_looks`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swaptrace.kernels.acts import Act, Acts, all_full
-from swaptrace.kernels.reshape import latest
+from swaptrace.kernels.acts import Act, Acts, all_full, brought
 from swaptrace.kernels.runs import FREES, Chunk, chunks
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
+from swaptrace.kernels.tiering_idle import NOBODY, Idle, Steps, idle
+from swaptrace.kernels.tiering_looks import Looks, Stuck, exchanges
 from swaptrace.kernels.tiering_loop import LoopTiering
+from swaptrace.model.ops import CARRIED
 
 __all__ = ["ListTiering"]
 
 _GIVE, _TAKE, _USE = 0, 1, 2  # the steps of an op, in this order
-_PIECE = 4096  # touches that are looked at together
-_MOST_LOOKS = 500  # at the tiers in a batch: each costs as much as some hundred ops of the loop
-_Move = tuple[int, int, int, int]  # behind which step, which block, from which tier, to which
-
-
-class _Touches:
-    """Touches of blocks in one tier, in order; all but a block's latest are out of date."""
-
-    def __init__(self, block: Ints32, time: Ints) -> None:
-        self.block, self.time, self.head = block, time, 0
-
-    def extend(self, block: Ints32, time: Ints) -> None:
-        """Add touches."""
-        self.block = np.concatenate([self.block[self.head :], block])
-        self.time = np.concatenate([self.time[self.head :], time])
-        self.head = 0
-
-    def first(self, tier: int, tier_of: Ints, touched: Ints) -> int:
-        """Drop what is out of date; return the index of the first touch that is not, -1 if there is none."""
-        while self.head < len(self.block):
-            part = slice(self.head, self.head + _PIECE)
-            block = self.block[part]
-            valid = (tier_of[block] == tier) & (touched[block] == self.time[part])
-            skip = int(valid.argmax())
-            if valid[skip]:
-                self.head += skip
-                return self.head
-            self.head += len(block)
-        return -1
 
 
 class ListTiering(LoopTiering):
-    """The state of the loop, which takes over where the tiers have to be looked at behind nearly every op."""
+    """The state of the loop, which takes over where idle blocks find the lower tiers full: they wait for room."""
 
     def __init__(self, capacity: list[int], age: int) -> None:
         super().__init__(capacity, age)
         self._room = capacity
         self._tiers_of = [[t for t in range(len(capacity)) if mask >> t & 1] for mask in range(1 << len(capacity))]
-        self._due = 0  # before this time nothing moves
+        self._look = len(self._tiers_of)  # what the takes of idle blocks have in the place of the allowed tiers
 
     def feed(
         self, ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drop: Ints32, block: Ints32,
-        allowed: Bytes,
+        allowed: Bytes, stored: Ints32,
     ) -> Acts:  # fmt: skip
         """As :meth:`swaptrace.kernels.tiering.Tiering.feed`."""
-        most = int(max(block.max(initial=-1), drop.max(initial=-1))) + 1
+        n, most = len(gives), int(max(block.max(initial=-1), drop.max(initial=-1))) + 1
         self._tier = grown(self._tier, most, -1)
         self._allowed, self._touched = grown(self._allowed, most, 0), grown(self._touched, most, 0)
-        does = np.empty((len(gives), 3), np.bool_)
+        does = np.empty((n, 3), np.bool_)
         does[:, _GIVE], does[:, _TAKE] = gives, takes
-        np.logical_or(stores, fetches, out=does[:, _USE])
-        found = np.flatnonzero(does)
-        at = found // 3
-        step = (found - 3 * at).astype(np.uint8)
+        does[:, _USE] = uses = stores | fetches
+        at = np.repeat(np.arange(n), gives.astype(np.int8) + takes + uses)
+        act = (np.flatnonzero(does) - 3 * at).astype(np.uint8)
         which = block[at]
-        giving = np.flatnonzero(step == _GIVE)
+        giving = np.flatnonzero(act == _GIVE)
         which[giving] = drop[at[giving]]
-        act = step.copy()
-        using = np.flatnonzero(step == _USE)
+        using = np.flatnonzero(act == _USE)
         act[using] += fetches[at[using]]
-        if not self._age:
-            tier, overflows = self._fill(step, which, allowed[at])
-            return Acts(at.astype(np.int32), act, which, tier.astype(np.uint8), overflows)
-        tier, overflows, moves = self._demoting(ts, at, step, which, allowed[at])
-        done = len(tier)
-        behind, moved, left, came = np.array(moves, np.int64).reshape(-1, 4).T
+        steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stores, stored))
+        try:
+            return self._run(steps, act)
+        except Stuck as stuck:
+            first = int(at[stuck.behind - 1])
 
-        def merged(values: NDArray[Any], of_moves: Ints) -> NDArray[Any]:
-            return np.insert(values[:done], np.repeat(behind + 1, 2), of_moves)
+        def fed(form: Callable[..., Acts], ops: slice) -> Acts:
+            return form(*(each[ops] for each in (ts, gives, takes, stores, fetches, drop, block, allowed, stored)))
 
-        acts = Acts(
-            merged(at, np.repeat(at[behind], 2)).astype(np.int32),
-            merged(act, np.tile([int(Act.LEAVE), int(Act.ARRIVE)], len(behind))),
-            merged(which, np.repeat(moved, 2)),
-            merged(tier, np.column_stack([left, came]).ravel()).astype(np.uint8),
-            overflows,
-        )
-        if done == len(at):
-            return acts
-        rest = slice(int(at[done]), None)
-        later = super().feed(
-            ts[rest], gives[rest], takes[rest], stores[rest], fetches[rest], drop[rest], block[rest], allowed[rest]
-        )
-        return acts.before(later, int(at[done]))
+        return fed(self.feed, slice(first)).before(fed(super().feed, slice(first, None)), first)
 
-    def _fill(self, step: Bytes, which: Ints32, allowed: Bytes) -> tuple[Ints, int]:
-        """Return the tier of each step while nothing moves, and how many takes overflowed."""
-        using = np.flatnonzero(step == _USE)
-        before = self._tier[which[using]]
-        exchanging = np.flatnonzero(step != _USE)
-        went = np.empty(len(exchanging), np.int64)
-        done = overflows = 0
-        frees, unit, on = step[exchanging] == _GIVE, which[exchanging], allowed[exchanging].astype(np.uint16)
-        for chunk in chunks(frees, unit, on, self._tier):
+    def _run(self, steps: Steps, act: Bytes) -> Acts:
+        """Return the acts ``act`` of the steps, and the moves; no state has changed if it raises ``Stuck``."""
+        using = np.flatnonzero(act >= Act.STORE)
+        before = self._tier[steps.block[using]]
+        looks = idle(steps, self._queue, self._touched, self._allowed, self._age) if self._age else NOBODY
+        tier = np.empty(len(act), np.uint8)
+        tier[act < Act.STORE], overflows, moves = self._exchanged(steps, looks)
+        at, time, block = steps.at, steps.time, steps.block
+        if len(moves):
+            look, came = moves[:, 0], moves[:, 1:].ravel()
+            behind = np.repeat(looks.behind[look], 2)
+            new = np.zeros(len(at) + len(behind), np.bool_)
+            new[behind + np.arange(len(behind))] = True
+
+            def merged(values: NDArray[Any], of_moves: NDArray[Any]) -> NDArray[Any]:
+                every = np.empty(len(new), values.dtype)
+                every[new], every[~new] = of_moves, values
+                return every
+
+            at, time = merged(at, at[behind - 1]), merged(time, time[behind - 1])
+            block, tier = merged(block, np.repeat(looks.block[look], 2)), merged(tier, came)
+            act = merged(act, np.tile([int(Act.LEAVE), int(Act.ARRIVE)], len(look)))
+            using = np.flatnonzero((act == Act.STORE) | (act == Act.FETCH))
+        since = _since(at, act, block, using, steps.taker)
+        from_act = since[using]
+        tier[using] = np.where(from_act >= 0, tier[from_act], before)
+        acts = Acts(at.astype(np.int32), act, block, tier, since, overflows)
+        if self._age:
+            self._allowed[steps.block[steps.takes]] = steps.allowed[steps.at[steps.takes]]
+            self._queue_up(acts, time)
+        return acts
+
+    def _exchanged(self, steps: Steps, looks: Idle) -> tuple[Ints, int, Ints]:
+        """Return the tier of each give and take, how many takes overflowed, and the moves, int64[k, 3]."""
+        exchanging = np.flatnonzero(steps.gives | steps.takes)
+        frees, unit = steps.gives[exchanging], steps.block[exchanging]
+        on, own = steps.allowed[steps.at[exchanging]].astype(np.uint16), np.ones(len(exchanging), np.bool_)
+        if len(looks.block):
+            behind, giving, block = exchanges(looks)
+            behind = np.searchsorted(exchanging, behind)
+            frees, unit = np.insert(frees, behind, giving), np.insert(unit, behind, block)
+            on, own = np.insert(on, behind, self._look), np.insert(own, behind, False)
+        went, done, overflows = np.empty(len(frees), np.int64), 0, 0
+        looking = Looks(looks, self._room, self._tiers_of)
+        for chunk in chunks(frees, unit, on, self._tier, len(frees)):  # in one, as it may end in Stuck
             tiers = chunk.before.tolist()
-            overflows += self._exchange(chunk, tiers)
-            done += chunk.finish(tiers, [], [], went[chunk.part], np.empty(len(chunk.frees), np.int8), self._tier)
-            if done < chunk.part.stop:
-                break
-        if done < len(exchanging):
+            overflows = self._walk(chunk, tiers, looking)
+            done = chunk.finish(tiers, [], [], went, np.empty(len(frees), np.int8), self._tier)
+        if done < len(frees):
             raise all_full(self._room)
-        tier = np.empty(len(step), np.int64)
-        tier[exchanging] = went
-        took = latest(step == _TAKE, which)[using]
-        tier[using] = np.where(took >= 0, tier[np.maximum(took, 0)], before)
-        return tier, overflows
+        return went[own], overflows, np.array(looking.moves, np.int64).reshape(-1, 3)
 
-    def _exchange(self, chunk: Chunk, tiers: list[int]) -> int:
+    def _walk(self, chunk: Chunk, tiers: list[int], looks: Looks) -> int:
         """Append to ``tiers`` those of what is taken; return how many takes overflowed."""
         used, source, overflows = self._used.tolist(), iter(chunk.source.tolist()), 0
+        gone: list[int] = []
         for length, mask in chunk.runs():
             if mask == FREES:
-                for j in islice(source, length):
-                    used[tiers[j]] -= 1
+                gone = list(map(tiers.__getitem__, islice(source, length)))
+                for t in set(gone):
+                    used[t] -= gone.count(t)
+                continue
+            if mask == self._look:
+                tiers += looks.at(gone[-length:], used)
                 continue
             n, may = length, self._tiers_of[mask]
             for t in may:
                 fit = min(n, self._room[t] - used[t])
                 used[t] += fit
                 tiers += [t] * fit
-                overflows += fit * (t != may[0])
                 n -= fit
-            if n:
+                if t != may[0]:
+                    overflows += fit
+                if n == 0:
+                    break
+            else:
                 break
         self._used[:] = used
         return overflows
 
-    def _demoting(
-        self, ts: Ints, at: Ints, step: Bytes, which: Ints32, allowed: Bytes
-    ) -> tuple[Ints, int, list[_Move]]:
-        """Return the tier of each step, how many takes overflowed, and what moves."""
-        tiers: list[Ints] = [np.empty(0, np.int64)]
-        overflows = start = 0
-        moves: list[_Move] = []
-        touches = [_Touches(*each) for each in zip(self._queue[:-1], self._stamp[:-1], strict=True)]
-        time = ts[at]
-        while start < len(at) and len(tiers) <= _MOST_LOOKS:
-            due = start + int(np.searchsorted(time[start:], self._due))
-            looks = due < len(at)
-            stop = int(np.searchsorted(at, at[due], "right")) if looks else len(at)  # the whole op
-            part = slice(start, stop)
-            tier, over = self._fill(step[part], which[part], allowed[part])
-            tiers.append(tier)
-            overflows += over
-            self._touch(touches, step[part], which[part], tier, allowed[part], time[part])
-            if looks:
-                self._due = self._demote(touches, int(time[stop - 1]), stop - 1, moves)
-            start = stop
-        for number, each in enumerate(touches):
-            block, when = each.block[each.head :], each.time[each.head :]
-            live = (self._tier[block] == number) & (self._touched[block] == when)
-            self._queue[number], self._stamp[number] = block[live], when[live]
-        return np.concatenate(tiers), overflows, moves
+    def _queue_up(self, acts: Acts, time: Ints) -> None:
+        """See which blocks are touched, and in which order they may come to be idle."""
+        last, nth = np.empty(len(self._tier), np.int32), np.arange(len(acts.block), dtype=np.int32)
+        for queue in self._queue:
+            last[queue] = -1
+        last[acts.block] = nth  # in order: the last one stays
+        acted = np.flatnonzero(last[acts.block] == nth)
+        held = acted[acts.act[acted] != Act.GIVE]
+        block, tier = acts.block[held], acts.tier[held]
+        self._touched[block] = time[held]
+        lower = self._allowed[block] >> tier > 1
+        for t, queue in enumerate(self._queue):
+            self._queue[t] = np.append(queue[last[queue] < 0], block[lower & (tier == t)])
 
-    def _touch(
-        self, touches: list[_Touches], step: Bytes, which: Ints32, tier: Ints, allowed: Bytes, time: Ints
-    ) -> None:
-        """See which blocks are touched."""
-        taking, touching = np.flatnonzero(step == _TAKE), np.flatnonzero(step != _GIVE)
-        self._allowed[which[taking]] = allowed[taking]
-        block, tier, time = which[touching], tier[touching], time[touching]
-        self._touched[block] = time  # in time order: the last one stays
-        for number, each in enumerate(touches):
-            here = np.flatnonzero(tier == number)
-            each.extend(block[here], time[here])
 
-    def _demote(self, touches: list[_Touches], now: int, behind: int, moves: list[_Move]) -> int:
-        """Look at the tiers behind a step; return before when they need not be looked at again."""
-        used, due = self._used, now + self._age
-        for t, each in enumerate(touches):
-            while (first := each.first(t, self._tier, self._touched)) >= 0:
-                b, time = int(each.block[first]), int(each.time[first])
-                if now - time < self._age:
-                    due = min(due, time + self._age)
-                    break
-                below = [s for s in self._tiers_of[int(self._allowed[b])] if s > t]
-                lower = next((s for s in below if used[s] < self._room[s]), -1)
-                if lower < 0 and below:
-                    due = now  # until one of them has room
-                    break
-                each.head += 1
-                if lower < 0:
-                    continue
-                moves.append((behind, b, t, lower))
-                used[t] -= 1
-                used[lower] += 1
-                self._tier[b] = lower
-                self._touched[b] = now
-                if lower < len(touches):
-                    touches[lower].extend(np.array([b], np.int32), np.array([now]))
-        return due
+def _takers(takes: Bools, stores: Bools, stored: Ints32) -> Ints32:
+    """Return for each op that takes, stores or fetches which op took the slot of its block."""
+    taker = np.where(takes, np.arange(len(takes), dtype=np.int32), stored)
+    if not (stores & ~takes).any():
+        return taker
+    while True:  # stores in place may replace one another: each round halves the way
+        here = np.flatnonzero(taker >= 0)
+        here = here[~takes[taker[here]]]
+        if len(here) == 0:
+            return taker
+        taker[here] = taker[taker[here]]
+
+
+def _since(at: Ints, act: Bytes, block: Ints32, using: Ints, taker: Ints32) -> Ints32:
+    """Return ``Acts.since``; ``using`` are the acts that store or fetch."""
+    since = np.full(len(act), CARRIED, np.int32)
+    nth, takes = np.full(len(taker) + 1, CARRIED, np.int32), np.flatnonzero(act == Act.TAKE)
+    nth[at[takes]] = takes
+    since[using] = nth[taker[at[using]]]  # CARRIED is the last one's index, too
+    arrived = np.flatnonzero(act == Act.ARRIVE)
+    if len(arrived):
+        moved = np.zeros(int(block.max()) + 1, np.bool_)
+        moved[block[arrived]] = True
+        of_moved = np.flatnonzero(moved[block])
+        among = brought(act[of_moved], block[of_moved])
+        since[of_moved] = np.where(among >= 0, of_moved[np.maximum(among, 0)], CARRIED)
+    return since

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from swaptrace.kernels.clusters import CLUSTER
 from swaptrace.kernels.loop import engine_name, loop
@@ -19,6 +20,7 @@ from swaptrace.kernels.tables import Bytes, Ints, readable
 __all__ = ["ENTRY_BITS", "EntryLines", "touched"]
 
 ENTRY_BITS = 9  # an entry is cluster key << 9 | position
+_PART = 1 << 15  # entries that are looked at together: few enough for short keys
 
 
 @dataclass(frozen=True)
@@ -61,28 +63,43 @@ def _in_vectors(lengths: Ints, entry: Ints, levels: Bytes, shape: EntryLines, us
     first_line, last_line = begin >> 6, (begin + used - 1) >> 6
     more_bits = int((last_line - first_line).max()).bit_length()
     means = ((first_line << more_bits) + last_line - first_line) << 1 | (position >= shape.second_line_from)
+    ends = np.cumsum(lengths)
+    clusters = lines = start = first = 0
+    while first < len(entry):
+        least, most = np.searchsorted(ends, [first, first + _PART], side="right").tolist()
+        stop = max(least + 1, most)
+        part, first = slice(first, int(ends[stop - 1])), int(ends[stop - 1])
+        count, more = _in_part(lengths[start:stop], entry[part], levels[start:stop], means, more_bits)
+        clusters, lines, start = clusters + count, lines + more, stop
+    return clusters, lines + clusters * shape.fixed_lines
+
+
+def _in_part(lengths: Ints, entry: Ints, levels: Bytes, means: Ints, more_bits: int) -> tuple[int, int]:
+    """Return how many clusters some runs touch, and how many lines but for the fixed ones."""
     low, own = int(entry.min()) >> ENTRY_BITS, int(means[-1]).bit_length()
     bits = ((int(entry.max()) >> ENTRY_BITS) - low).bit_length() + own
-    key = np.repeat(np.arange(len(lengths)) << bits, lengths)
-    key += ((entry >> ENTRY_BITS) - low) << own
-    key += means[entry & (CLUSTER - 1)]
-    key = _without_repeats(key)  # most entries lie in the line of the one before: few are left to sort
+    kind = np.uint32 if bits + len(lengths).bit_length() <= 32 else np.uint64  # the shorter, the faster to sort
+    entry = (entry - (low << ENTRY_BITS)).astype(kind)
+    key: NDArray[Any] = np.repeat((np.arange(len(lengths)) << bits).astype(kind), lengths)
+    key += entry >> kind(ENTRY_BITS) << kind(own)
+    key += means.astype(kind)[entry & kind(CLUSTER - 1)]
+    key = _without_repeats(key)  # entries of a run may lie in the line of the one before: fewer are left to sort
     key.sort()
     key = _without_repeats(key)
 
     new = np.ones(len(key), np.bool_)  # the first of its cluster in its run
-    np.not_equal(key[1:] >> own, key[:-1] >> own, out=new[1:])
-    meaning = key & ((1 << own) - 1)
-    first_line, more = meaning >> (more_bits + 1), (meaning >> 1) & ((1 << more_bits) - 1)
-    fresh = np.ones(len(key), np.bool_)  # its first line is not the last line of the one before
-    fresh[1:] = new[1:] | (first_line[1:] != first_line[:-1] + more[:-1])
-    highest = meaning[np.append(new[1:], True)]  # of each cluster
-    clusters = int(np.count_nonzero(new))
-    lines = int(np.count_nonzero(fresh)) + int(more.sum()) + int((highest & 1).sum())
-    return clusters, lines + int(levels[key[new] >> bits].sum(dtype=np.int64)) + clusters * shape.fixed_lines
+    np.not_equal(key[1:] >> kind(own), key[:-1] >> kind(own), out=new[1:])
+    meaning = key & kind((1 << own) - 1)
+    first_line, more = meaning >> kind(more_bits + 1), (meaning >> kind(1)) & kind((1 << more_bits) - 1)
+    fresh = new.copy()  # its first line is not the last line of the one before
+    fresh[1:] |= first_line[1:] != first_line[:-1] + more[:-1]
+    news = np.flatnonzero(new)
+    highest = meaning[np.append(news[1:] - 1, len(key) - 1)]  # of each cluster
+    lines = int(np.count_nonzero(fresh)) + int(more.sum()) + int((highest & kind(1)).sum())
+    return len(news), lines + int(levels[key[news] >> kind(bits)].sum(dtype=np.int64))
 
 
-def _without_repeats(key: Ints) -> Ints:
+def _without_repeats(key: NDArray[Any]) -> NDArray[Any]:
     other = np.ones(len(key), np.bool_)
     np.not_equal(key[1:], key[:-1], out=other[1:])
     return key[other]

@@ -6,7 +6,7 @@ there: zero, same-filled or shared; waiting in a buffer; in a compressed pool, o
 Writeback from the pool ends that. Under a dedup stage each block in the buffer makes a slot idle, even if the object
 that wrote it has gone: an upper bound there. The table that says which slots are in use is the one that the allocator
 scans (:mod:`swaptrace.layouts.scans`). Where the stage below hands out the slots, of several devices (tiers), clusters
-and scans are those of its allocators.
+and scans are those of its allocators, and nothing enters here.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class DeviceSlots:
         self._clusters = ScannedClusters(clusters, entries_per_line=entries_per_line)
         self._entries = new_entries()
         self._idle = IdleSlots()
+        self._scan: Scan | None = None
         self.used: NDArray[np.integer[Any]] = np.empty(0, np.int8)  # per op of this batch: change of clusters in use
 
     def enter(self, ops: Ops) -> None:
@@ -50,7 +51,7 @@ class DeviceSlots:
 
     def hold(self, ops: Ops, ledger: Ledger) -> None:
         """Count entries, slots, slots whose page is elsewhere, and what the allocator read to find free ones."""
-        scan: Scan | None = self._scan
+        scan = self._scan
         if ops.entries is not None:  # of several devices, each with an allocator of its own
             scan, self.used = ops.entries.scan, ops.entries.clusters
         charge_table_scan(ledger, scan)

@@ -108,7 +108,8 @@ class Direct(Layout):
 
     def enter(self, ops: Ops) -> None:
         """Give new objects their physical slot."""
-        self._slots.enter(ops)
+        if self.gives_entries:
+            self._slots.enter(ops)
 
     def feed(self, ops: Ops) -> None:
         """Charge walks, lines and metadata."""

@@ -248,6 +248,7 @@ class Stage(Component, Protocol):
     role: ClassVar[Role] = Role.CONTENT
     over_ftl: ClassVar[bool] = True  # a placement: pages go to one device with a translation layer of its own
     moves: bool = False  # a placement: pages move on the device after they were written out
+    gives_entries: ClassVar[bool] = False  # a placement: under a direct layout it hands out the slots instead
     under_mixed: ClassVar[bool] = False  # a placement: it also hands out the slots that are swap entries (ops.mapped)
     pages: int = 0  # size in pages of the device that it writes to; 0 for stages that write to none
     areas: tuple[Area, ...] = ()  # the devices that these pages are, if several
@@ -299,6 +300,7 @@ class Layout(Component, Protocol):
     entries_per_line: int = 8  # slots to a cache line of the table that the allocator scans
     scan_asks_owners: ClassVar[bool] = False  # the allocator asks the entry of each slot in use that it passes over
     mixed: bool = False
+    gives_entries: bool = True  # no: the placement does (``ops.entries``), and nobody asks for ``ops.entry``
     reverse_map: bool = True  # a virtual layout: a physical slot leads back to its entry
     areas: tuple[Area, ...] = ()  # a direct layout: the devices whose slots it hands out, if several
     virtual_swapoff: ClassVar[bool] = False  # its virtual space can be disabled while physical devices stay

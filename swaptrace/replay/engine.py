@@ -67,6 +67,7 @@ class Run:
         self.stages = [part.build() for part in self.policy.path]
         self._content = [stage for stage in self.stages if stage.role is Role.CONTENT]
         self._placing = [stage for stage in self.stages if stage.role is not Role.CONTENT]
+        self.layout.gives_entries = not (self.layout.direct and any(stage.gives_entries for stage in self.stages))
         self.layout.start(space, self.ledger)
         above: Stage | None = None
         for stage in self.stages:

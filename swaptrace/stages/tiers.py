@@ -51,7 +51,6 @@ from swaptrace.stages.slots import MAX_CPUS
 __all__ = ["MOST_TIERS", "Tiers"]
 
 MOST_TIERS = 4  # CONFIG_NR_SWAP_TIERS of the series
-_CHANGE = np.array([-1, 1, 0, 0, -1, 1], np.int8)  # by act: of the number of pages in its tier
 _LEAST_SLOTS = 2  # the header and one more
 _MOST_SLOTS = 1 << 31
 
@@ -90,6 +89,7 @@ class Tiers(Stage):
     summary = "several devices from fast to slow, filled from the top"
     role = Role.PLACEMENT
     over_ftl = False
+    gives_entries = True
     under_mixed = True
     key_params = ("sizes",)
     params = (
@@ -128,7 +128,7 @@ class Tiers(Stage):
             raise UsageError(
                 f"tiers: memcg names a tier that does not exist; there are {len(sizes)}.", "", "Add its size to sizes=."
             )
-        self._slot: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: its slot in its tier
+        self._address: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block
         self._entry: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: whose it is, if the layout asks
         self._memcg: NDArray[np.uint64] = np.zeros(0, np.uint64)  # by handle: who wrote it out last, if masks ask
 
@@ -170,11 +170,14 @@ class Tiers(Stage):
         """Place the stores, move what is idle, and turn all of it into device traffic."""
         at_entry = self._direct and not ops.shared
         who = turns(ops, at_entry)
+        stored = ops.birth if at_entry else ops.stored_at
+        if ops.mapped is not None:
+            stored = np.where(ops.mapped, ops.birth, stored)
         acts = self._tiering.feed(
-            ops.ts, who.gives, who.takes, ops.store, ops.fetch, who.drop, ops.block, self._allowed(ops)
+            ops.ts, who.gives, who.takes, ops.store, ops.fetch, who.drop, ops.block, self._allowed(ops), stored
         )
-        slot, clusters, scan = self._slots(ops, acts)
-        self._account(ops, acts, slot)
+        address, clusters, scan = self._place(ops, acts)
+        self._account(acts, address)
         slots = who.takes.view(np.int8) - who.gives.view(np.int8)
         placement = Placement(slots, clusters, who.takes, who.gives, scan=scan)
         if at_entry:
@@ -186,7 +189,7 @@ class Tiers(Stage):
                 none = np.empty(0, np.int64)
                 ops.placement.moves = True
                 ops.writes = DeviceWrites(
-                    acts.at[moved].astype(np.int64), slot[moved], acts.block[moved], np.ones(len(moved), np.bool_),
+                    acts.at[moved].astype(np.int64), address[moved], acts.block[moved], np.ones(len(moved), np.bool_),
                     none, none,
                 )  # fmt: skip
         ops.backing |= (ops.backing == Backing.PENDING) * np.uint8(Backing.DISK)
@@ -213,34 +216,38 @@ class Tiers(Stage):
         self._memcg[ops.handle[out]] = memcg[out]  # in time order: the last one stays
         return memcg
 
-    def _slots(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int32], Scan]:
+    def _place(self, ops: Ops, acts: Acts) -> tuple[NDArray[np.int64], NDArray[np.int32], Scan]:
         """Return the address of each act, the change of used clusters per op, and what was passed over."""
-        slot = np.full(len(acts.at), -1, np.int64)
+        address = np.empty(len(acts.at), np.int64)
         clusters = np.zeros(len(ops), np.int32)  # an op may move many pages
         giving = (acts.act == Act.GIVE) | (acts.act == Act.LEAVE)
         taking = (acts.act == Act.TAKE) | (acts.act == Act.ARRIVE)
+        exchanging = np.flatnonzero(giving | taking)
+        tier_of = acts.tier[exchanging]
         owner, scans = self._owners(ops, acts), []
         mapped = np.zeros(len(ops), np.int32)
         for number, tier in enumerate(self._tiers):
-            here = np.flatnonzero((acts.tier == number) & (giving | taking))
-            at = acts.at[here]
+            here = exchanging[tier_of == number]
+            at, gives = acts.at[here], giving[here]
             whose = None if owner is None else owner[here]
-            slot[here], used, scan = tier.feed(giving[here], acts.block[here], ops.cpu[at], whose)
+            local, used, scan = tier.feed(gives, acts.block[here], ops.cpu[at], whose)
+            address[here] = local + self._bases[number]
             scan.at = at[scan.at].astype(np.int64)
             scans.append(scan)
             clusters += per_op(at, used, len(ops))
+            self._ledger.hold(f"tiers.{number + 1}.pages", _balance(at, gives, len(ops)))
             if ops.mapped is not None:
                 maps = taking[here] & ops.mapped[at]
-                mapped += per_op(at, self._mapped[number].feed(slot[here] // CLUSTER, used, maps), len(ops))
+                mapped += per_op(at, self._mapped[number].feed(local // CLUSTER, used, maps), len(ops))
         if ops.mapped is not None:
             ops.mapped_clusters = mapped
         rest = np.flatnonzero(~(giving | taking))
-        before = latest(taking, acts.block)[rest]
-        self._slot = grown(self._slot, int(ops.block.max()) + 1, -1)
-        slot[rest] = np.where(before >= 0, slot[np.maximum(before, 0)], self._slot[acts.block[rest]])
+        before = acts.since[rest]
+        self._address = grown(self._address, int(ops.block.max()) + 1, -1)
+        address[rest] = np.where(before >= 0, address[before], self._address[acts.block[rest]])
         took = np.flatnonzero(taking)
-        self._slot[acts.block[took]] = slot[took]  # in time order: the last one stays
-        return slot + self._bases[acts.tier], clusters, Scan.joined(scans)
+        self._address[acts.block[took]] = address[took]  # in time order: the last one stays
+        return address, clusters, Scan.joined(scans)
 
     def _owners(self, ops: Ops, acts: Acts) -> NDArray[np.int64] | None:
         """Return whose swap entry each act's block is, if the layout asks."""
@@ -254,7 +261,7 @@ class Tiers(Stage):
         self._entry[acts.block[born]] = owner[born]  # in time order: the last one stays
         return owner
 
-    def _account(self, ops: Ops, acts: Acts, address: NDArray[np.int64]) -> None:
+    def _account(self, acts: Acts, address: NDArray[np.int64]) -> None:
         ledger = self._ledger
         writes = (acts.act == Act.STORE) | (acts.act == Act.ARRIVE)
         reads = (acts.act == Act.FETCH) | (acts.act == Act.LEAVE)
@@ -266,7 +273,6 @@ class Tiers(Stage):
             here = acts.tier == number
             for name, chosen in (("written", writes), ("read", reads)):
                 ledger.count(f"tiers.{number + 1}.{name}", int(np.count_nonzero(here & chosen)))
-            ledger.hold(f"tiers.{number + 1}.pages", per_op(acts.at[here], _CHANGE[acts.act[here]], len(ops)))
 
     def figures(self) -> Iterator[tuple[str, float]]:
         """Yield what each tier held, wrote and read, and what did not fit or moved."""
@@ -282,3 +288,9 @@ class Tiers(Stage):
     def account(self) -> Account:
         """A page that moves down is written again."""
         return Account(added=self._ledger.counts["tiers.demoted_pages"])
+
+
+def _balance(at: NDArray[np.int32], gives: NDArray[np.bool_], ops: int) -> NDArray[np.int64]:
+    """Return for each op how many slots it takes more than it gives back."""
+    balance: NDArray[np.int64] = np.bincount(at[~gives], minlength=ops) - np.bincount(at[gives], minlength=ops)
+    return balance

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swaptrace.kernels import refcounts, tiering_lists
+from swaptrace.kernels import refcounts
+from swaptrace.kernels.acts import Act
 from swaptrace.kernels.contents_loop import LoopContents
 from swaptrace.kernels.contents_state import Contents
 from swaptrace.kernels.contents_vector import VectorContents
@@ -239,35 +240,54 @@ def test_pools_with_shared_blocks_that_are_never_written_back(
             assert (one.dtype, one.tolist()) == (other.dtype, other.tolist()), field
 
 
-Acted = list[tuple[list[int], list[int], list[int], list[int], int]]
+Acted = list[tuple[list[int] | int, ...]]
 
 
-def acts(form: LoopTiering | ListTiering, seed: int, cuts: list[int], engine: Engine) -> Acted:
+def acts(form: LoopTiering | ListTiering, masks: list[int], seed: int, cuts: list[int], engine: Engine) -> Acted:
     """What happens to 60 blocks that come, are touched and go; None behind it where the tiers are full."""
     r = np.random.default_rng(seed)
     n, held = 800, np.zeros(60, np.bool_)
     ts, block = np.cumsum(r.integers(0, 3, n)), r.integers(0, 60, n, np.int32)
-    allowed = r.choice([0b111, 0b110, 0b011, 0b010], n, p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
+    allowed = r.choice(masks, n, p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
     gives, takes, stores, fetches = (np.zeros(n, np.bool_) for _ in range(4))
+    stored, latest = np.full(n, -1, np.int32), np.full(60, -1)
     for i, b in enumerate(block):
         gives[i] = held[b] and r.random() < 0.3
         takes[i] = (not held[b] or gives[i]) and r.random() < 0.7
         held[b] = takes[i] or (held[b] and not gives[i])
         stores[i] = held[b] and (takes[i] or r.random() < 0.3) and r.random() < 0.9
         fetches[i] = held[b] and not stores[i] and r.random() < 0.6
+        stored[i] = latest[b]
+        if takes[i] or stores[i]:
+            latest[b] = i
     seen: Acted = []
     with using_engine(engine):
         try:
             for a, b in bounds(cuts, n):
                 did = form.feed(
-                    ts[a:b], gives[a:b], takes[a:b], stores[a:b], fetches[a:b], block[a:b], block[a:b], allowed[a:b]
-                )
+                    ts[a:b], gives[a:b], takes[a:b], stores[a:b], fetches[a:b], block[a:b], block[a:b], allowed[a:b],
+                    np.maximum(stored[a:b] - np.int32(a), -1),
+                )  # fmt: skip
+                did.since[(did.act != Act.STORE) & (did.act != Act.FETCH)] = -1
                 seen.append(
-                    (did.at.tolist(), did.act.tolist(), did.block.tolist(), did.tier.tolist(), int(did.overflows))
+                    (*(each.tolist() for each in (did.at, did.act, did.block, did.tier, did.since)), int(did.overflows))
                 )
         except SpaceError:
-            seen.append(([], [], [], [], -1))
+            seen.append(())
     return seen
+
+
+@pytest.mark.parametrize("form", [ListTiering, LoopTiering])
+def test_of_blocks_idle_since_the_same_time_the_one_touched_first_moves_first(
+    form: type[ListTiering | LoopTiering],
+) -> None:
+    takes = np.array([True, True, False, True])
+    block, every = np.array([1, 2, 1, 3], np.int32), np.full(4, 0b11, np.uint8)
+    no = np.zeros(4, np.bool_)
+    did = form([5, 5], 10).feed(
+        np.array([7, 7, 7, 17]), no, takes, no, ~takes, block, block, every, np.array([-1, -1, 0, -1], np.int32)
+    )
+    assert did.block[did.act == Act.ARRIVE].tolist() == [2, 1]  # the latest touch of 1 came behind that of 2
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -276,12 +296,12 @@ def acts(form: LoopTiering | ListTiering, seed: int, cuts: list[int], engine: En
     seed=seeds,
     cuts=cut_marks,
     age=st.sampled_from([0, 1, 2, 5, 20, 200]),
-    middle=st.integers(1, 40),
-    looks=st.sampled_from([3, 10_000]),
+    capacity=st.one_of(
+        st.tuples(st.just(10), st.integers(1, 40), st.just(45)),
+        st.tuples(st.integers(5, 15), st.integers(5, 15), st.integers(1, 40), st.just(45)),
+    ),
 )
-def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, middle: int, looks: int) -> None:
-    capacity = [10, middle, 45]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiering_lists, "_MOST_LOOKS", looks)
-        lists = acts(ListTiering(capacity, age), seed, cuts, "numpy")
-    assert lists == acts(LoopTiering(capacity, age), seed, cuts, engine)
+def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, capacity: tuple[int, ...]) -> None:
+    masks = [0b111, 0b110, 0b011, 0b010] if len(capacity) == 3 else [0b1111, 0b1101, 0b0101, 0b1110]
+    lists = acts(ListTiering([*capacity], age), masks, seed, cuts, "numpy")
+    assert lists == acts(LoopTiering([*capacity], age), masks, seed, cuts, engine)

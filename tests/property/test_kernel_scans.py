@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swaptrace.kernels import touched as touched_kernel
 from swaptrace.kernels.clusters import PhysicalClusters
 from swaptrace.kernels.entries import LoopEntries, VectorEntries
 from swaptrace.kernels.loop import Engine, using_engine
@@ -35,6 +36,22 @@ def test_the_scan_of_one_cluster_by_hand(engine: Engine) -> None:
         assert scan.lines.tolist() == [12]  # the last line is that of slot 100
         assert scan.entry is not None
         assert scan.entry.tolist() == [10 * unit for unit in range(99)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_search_that_begins_behind_the_slot_of_another_cpu(engine: Engine) -> None:
+    ops = [(False, unit, 0) for unit in range(1, 63)]  # unit n takes slot n, as do those below
+    ops += [(False, unit, 1) for unit in range(64, 128)]
+    ops += [(True, 70, 0), (False, 70, 1), (True, 65, 0)]
+    ops += [(False, 63, 0), (False, 65, 1)]  # from 71 to the end of the cluster, and from its beginning
+    frees, units, cpu = (np.array(column) for column in zip(*ops, strict=True))
+    with using_engine(engine):
+        scanned = ScannedClusters(PhysicalClusters(128, 2, 64), owners=True)
+        slot, _, scan = scanned.feed(frees, units, cpu.astype(np.uint16), owner=units * 10)
+    assert slot.tolist() == units.tolist()
+    assert scan.slots.tolist() == [6, 58]
+    assert scan.entry is not None
+    assert (scan.entry // 10).tolist() == [*range(64, 70), *range(71, 128), 64]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -80,11 +97,13 @@ def test_scans_equal_sets(
         EntryLines, st.integers(1, 2), st.sampled_from([8, 24]), st.sampled_from([0, 104, 120]),
         st.sampled_from([0, 8]), st.sampled_from([192, 512]),
     ),
+    far=st.sampled_from([11, 40]),
+    part=st.sampled_from([1, 20, 10_000]),
 )  # fmt: skip
-def test_touched_equals_sets(engine: Engine, seed: int, n: int, shape: EntryLines) -> None:
+def test_touched_equals_sets(engine: Engine, seed: int, n: int, shape: EntryLines, far: int, part: int) -> None:
     r = np.random.default_rng(seed)
     run = np.sort(r.integers(0, 8, n))
-    entry = (r.integers(0, 5, n) << 40) + (r.integers(0, 3, n) << 9) + r.integers(0, 512, n)
+    entry = (r.integers(0, 5, n) << far) + (r.integers(0, 3, n) << 9) + r.integers(0, 512, n)
     levels = r.integers(1, 5, 8).astype(np.uint8)
     clusters = {(a, b >> 9) for a, b in zip(run.tolist(), entry.tolist(), strict=True)}
     lines = 0
@@ -93,7 +112,8 @@ def test_touched_equals_sets(engine: Engine, seed: int, n: int, shape: EntryLine
         used = range(shape.used_bytes or shape.entry_bytes)
         lines += int(levels[r_]) + shape.fixed_lines + (max(at) >= shape.second_line_from)
         lines += len({(shape.first_byte + p * shape.entry_bytes + byte) // 64 for p in at for byte in used})
-    with using_engine(engine):
+    with using_engine(engine), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(touched_kernel, "_PART", part)
         assert touched(np.bincount(run, minlength=8), entry, levels, shape) == (len(clusters), lines)
 
 
