@@ -28,6 +28,7 @@ class Bypass:
         self._millionths = millionths
         self._memcgs = np.array(sorted(memcgs), np.uint64)
         self._mapped = np.zeros(0, np.bool_)  # by handle: its object goes past
+        self._met = np.zeros(len(memcgs), np.bool_)  # which of them began an object
         self._counted = 0  # allocations that no cgroup took past
         self._cpu, self._sub, self._last = -1, 0, False  # of the latest page that began an object
 
@@ -35,6 +36,11 @@ class Bypass:
     def acts(self) -> bool:
         """Whether anything goes past."""
         return self._millionths < MILLION or len(self._memcgs) > 0
+
+    def unmet(self) -> list[int]:
+        """Return the cgroups of which no page has begun an object so far."""
+        absent: list[int] = self._memcgs[~self._met].tolist()
+        return absent
 
     def feed(self, ops: Ops) -> NDArray[np.bool_]:
         """Return for each op whether the entry of its object goes past the virtual space."""
@@ -52,7 +58,10 @@ class Bypass:
         cpu, sub = ops.cpu[born].astype(np.int64), ops.sub[born].astype(np.int64)
         before_cpu, before_sub = np.append(self._cpu, cpu[:-1]), np.append(self._sub, sub[:-1])
         heads = np.flatnonzero((cpu != before_cpu) | (sub <= before_sub))
-        past = np.isin(ops.columns["memcg"][born[heads]], self._memcgs)
+        memcg = ops.columns["memcg"][born[heads]]
+        past = np.isin(memcg, self._memcgs)
+        if not self._met.all():
+            self._met |= np.isin(self._memcgs, memcg)
         counted = np.flatnonzero(~past)
         k = self._counted + 1 + np.arange(len(counted), dtype=np.int64)
         past[counted] = k * self._millionths // MILLION == (k - 1) * self._millionths // MILLION

@@ -26,6 +26,8 @@ docs/kernel-facts.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -126,6 +128,11 @@ class VswapModule(VswapTable):
         """Entries that are slots of the device."""
         gauges = self._ledger.gauges
         return gauges[ENTRIES].now - gauges[VIRTUAL].now if ENTRIES in gauges else 0
+
+    def warnings(self) -> Iterator[str]:
+        """Name the cgroups of ``bypass=`` that swapped nothing out."""
+        for memcg in self._bypass.unmet():
+            yield f"vswap-module:bypass={memcg}: no page of this memory cgroup is swapped out in the trace"
 
     def _prices(self, classes: Classes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         walks, lines = super()._prices(classes)

@@ -212,6 +212,10 @@ class Component(Protocol):
         """Return what a trace must show and the columns that its ops must carry, with these texts of the parameters."""
         return cls.requires, cls.columns
 
+    def warnings(self) -> Iterator[str]:
+        """Yield what a reader of the figures should know of this replay: parameters that met nothing in the trace."""
+        yield from ()
+
 
 @dataclass(frozen=True)
 class Account:

@@ -240,7 +240,10 @@ def _report(trace: Trace, run: Run, objects: Objects, command: str, free_inferen
         cost=CostUsed("", ""),
         metrics=figures(run.ledger, counts, run.stages),
         options={"free_inference": free_inference},
-        warnings=tuple(_warnings(trace, objects)),
+        warnings=(
+            *_warnings(trace, objects),
+            *(text for part in (run.layout, *run.stages) for text in part.warnings()),
+        ),
         basis=basis_of(run.ledger, run.stages),
     )
 

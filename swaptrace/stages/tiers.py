@@ -128,6 +128,7 @@ class Tiers(Stage):
             raise UsageError(
                 f"tiers: memcg names a tier that does not exist; there are {len(sizes)}.", "", "Add its size to sizes=."
             )
+        self._unmet = set(memcg)  # cgroups that the trace has not shown so far
         self._address: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block
         self._entry: NDArray[np.int64] = np.full(0, -1, np.int64)  # by block: whose it is, if the layout asks
         self._memcg: NDArray[np.uint64] = np.zeros(0, np.uint64)  # by handle: who wrote it out last, if masks ask
@@ -195,13 +196,21 @@ class Tiers(Stage):
         ops.backing |= (ops.backing == Backing.PENDING) * np.uint8(Backing.DISK)
         return ops
 
+    def warnings(self) -> Iterator[str]:
+        """Name the cgroups of ``memcg=`` that placed nothing."""
+        for memcg in sorted(self._unmet):
+            yield f"tiers:memcg={memcg}: no page of this memory cgroup is placed in the trace"
+
     def _allowed(self, ops: Ops) -> NDArray[np.uint8]:
         """Return for each op the tiers that its cgroup may use, as bits."""
         allowed = np.full(len(ops), self._all, np.uint8)
         if self._masks:
             owner = self._memcgs(ops)
             for memcg, mask in self._masks.items():
-                allowed[owner == memcg] = mask
+                its = np.flatnonzero(owner == memcg)
+                allowed[its] = mask
+                if len(its):
+                    self._unmet.discard(memcg)
         return allowed
 
     def _memcgs(self, ops: Ops) -> NDArray[np.uint64]:

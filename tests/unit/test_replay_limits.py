@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swaptrace.model.errors import InputError, SpaceError, UsageError
+from swaptrace.model.events import Kind
 from swaptrace.policies.registry import resolve
 from swaptrace.replay.engine import replay
 from tests.streams import random_trace
@@ -36,6 +37,21 @@ def test_a_device_that_is_too_small_is_an_error_and_no_figure() -> None:
 def test_parameters_have_bounds(spec: str) -> None:
     with pytest.raises(UsageError):
         resolve(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "option"),
+    [
+        ("vswap-module:bypass={}+slots", "vswap-module:bypass"),
+        ("swap-table+tiers:sizes=25%/75%,memcg={}", "tiers:memcg"),
+    ],
+)
+def test_a_memory_cgroup_that_swaps_nothing_is_named(spec: str, option: str) -> None:
+    trace = random_trace(3, 400)
+    present = int(trace.columns["memcg"][trace.columns["kind"] == Kind.SWAP_OUT][0])
+    at = "@2" if "tiers" in option else ""
+    [report] = replay(trace.cut([150]), [resolve(spec.format(f"{present}{at}/99{at}"))])
+    assert [text.partition(": ")[0] for text in report.warnings if option in text] == [f"{option}=99"]
 
 
 def test_the_span_of_a_report_is_that_of_its_trace() -> None:
