@@ -11,6 +11,7 @@ import numpy as np
 
 from swaptrace.kernels.content_tables import BORN, NONE, UNHASHED, ContentTables, References, resolved
 from swaptrace.kernels.contents_state import Contents, Taken
+from swaptrace.kernels.origins import origins
 from swaptrace.kernels.tables import Bools, Ints, Ints32
 from swaptrace.model.ops import CARRIED, NOTHING, Ops
 
@@ -111,12 +112,10 @@ class VectorContents(ContentTables, Contents):
     def _block_numbers(self, parent: Ints32) -> Ints32:
         """Return the numbers of this batch's blocks: a fresh one, or that of ``parent`` which it stores over.
 
-        ``parent`` is a reference to a block, or -1. Chains of in-place stores are followed by pointer doubling.
+        ``parent`` is a reference to a block, or -1.
         """
-        jump = np.where(parent >= BORN, parent - BORN, np.arange(len(parent)))
-        while bool((jump[jump] != jump).any()):
-            jump = jump[jump]
+        origin = origins(parent - BORN, np.arange(len(parent)))  # stores in place may replace one another
         number = np.where(parent >= BORN, np.int32(-1), parent)
         fresh = np.flatnonzero(parent == -1)
         number[fresh] = self._fresh(len(fresh))
-        return number[jump]
+        return number[origin]

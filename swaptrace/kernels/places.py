@@ -15,6 +15,7 @@ import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
 from swaptrace.kernels.order import in_order
+from swaptrace.kernels.origins import origins
 from swaptrace.kernels.tables import Bools, Ints, Ints8, Ints32, Words16, grown, readable
 from swaptrace.model.ops import NOTHING, Op, Ops
 
@@ -76,20 +77,16 @@ class VectorPlaces:
         slot[at[taking]] = slots[taking]
         changes[at[~taking]] = change[~taking]
         changes[at[taking]] += change[taking]
-        todo = np.flatnonzero(ops.store & ~turns.takes)
-        while len(todo):  # stores in place may replace one another
-            slot[todo] = self._before(ops, slot, todo)
-            todo = todo[slot[todo] < 0]
+        stored = ops.stored_at if ops.mapped is None else np.where(ops.mapped, ops.birth, ops.stored_at)
+        inplace = np.flatnonzero(ops.store & ~turns.takes)
+        origin = origins(stored, inplace)  # stores in place may replace one another
+        carried = inplace[stored[inplace] < 0]
+        slot[carried] = self._slot[ops.block[carried]]
+        slot[inplace] = slot[origin[inplace]]
         reads, places = np.flatnonzero(ops.fetch), np.flatnonzero(ops.store | turns.takes)
-        slot[reads] = self._before(ops, slot, reads)
+        slot[reads] = np.where(stored[reads] >= 0, slot[stored[reads]], self._slot[ops.block[reads]])
         self._slot[ops.block[places]] = slot[places]
         return slot, changes
-
-    def _before(self, ops: Ops, slot: Ints, where: Ints) -> Ints:
-        stored = ops.stored_at[where]
-        if ops.mapped is not None:
-            stored = np.where(ops.mapped[where], ops.birth[where], stored)
-        return np.where(stored >= 0, slot[stored], self._slot[ops.block[where]])
 
 
 class LoopPlaces:

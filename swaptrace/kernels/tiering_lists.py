@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.acts import Act, Acts, all_full, brought
+from swaptrace.kernels.origins import origins
 from swaptrace.kernels.runs import FREES, Chunk, chunks
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
 from swaptrace.kernels.tiering_idle import NOBODY, Idle, Steps, idle
@@ -52,7 +53,7 @@ class ListTiering(LoopTiering):
         which[giving] = drop[at[giving]]
         using = np.flatnonzero(act == _USE)
         act[using] += fetches[at[using]]
-        steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stores, stored))
+        steps = Steps(at, ts[at], which, act == _TAKE, act == _GIVE, allowed, _takers(takes, stored))
         try:
             return self._run(steps, act)
         except Stuck as stuck:
@@ -158,17 +159,10 @@ class ListTiering(LoopTiering):
             self._queue[t] = np.append(queue[last[queue] < 0], block[lower & (tier == t)])
 
 
-def _takers(takes: Bools, stores: Bools, stored: Ints32) -> Ints32:
+def _takers(takes: Bools, stored: Ints32) -> Ints32:
     """Return for each op that takes, stores or fetches which op took the slot of its block."""
-    taker = np.where(takes, np.arange(len(takes), dtype=np.int32), stored)
-    if not (stores & ~takes).any():
-        return taker
-    while True:  # stores in place may replace one another: each round halves the way
-        here = np.flatnonzero(taker >= 0)
-        here = here[~takes[taker[here]]]
-        if len(here) == 0:
-            return taker
-        taker[here] = taker[taker[here]]
+    origin = origins(stored, np.flatnonzero(~takes)).astype(np.int32)
+    return np.where(takes[origin], origin, np.int32(CARRIED))
 
 
 def _since(at: Ints, act: Bytes, block: Ints32, using: Ints, taker: Ints32) -> Ints32:
