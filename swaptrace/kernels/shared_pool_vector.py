@@ -87,9 +87,8 @@ class VectorShared(ContentTables):
         self._state[group.key[last]] = left[last]
         self._content[group.key[last]] = np.where(here, np.where(paths.out, new, had)[last], np.int32(NONE))
         self._block[group.key[last]] = np.where(paths.out[last], block[row[last]], resolved(kept[last], number))
-        self._block_of[refs.content[refs.missing]] = number[
-            : len(missing)
-        ]  # in time order: the last one of a content stays
+        # in time order: the last one of a content stays
+        self._block_of[refs.content[refs.missing]] = number[: len(missing)]
         self._spare = np.concatenate([self._spare, before[absorbed | dropped]])
         none, nothing = np.empty(0, np.int32), np.empty(0, np.int64)
         return SharedFed(
