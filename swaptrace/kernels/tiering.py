@@ -5,8 +5,8 @@ has a free one (a tier has one slot less than its size: the swap header), and gi
 A block is *touched* when it takes a slot, is stored over in place, or is fetched.
 
 With demotion, an op that did any of these things then looks at the tiers from the top, the lowest one left out: while
-the block of the tier that has been untouched for the longest time (the first touched of equals) is idle for ``age``
-ns or more, it moves to the next lower tier that its cgroup may use and that has a free slot; there it counts as
+the block of the tier whose latest touch came before those of all others (several may have one time) is idle for
+``age`` ns or more, it moves to the next lower tier that its cgroup may use and that has a free slot; there it counts as
 touched now. A block whose cgroup may use no lower tier is not looked at again until it is touched; where lower tiers
 are full, looking stops for this tier.
 """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from swaptrace.kernels.acts import Act, Acts, all_full
 from swaptrace.kernels.reshape import latest
 from swaptrace.kernels.runs import FREES, Chunk, chunks
-from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
+from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32
 from swaptrace.kernels.tiering_loop import LoopTiering
 
 __all__ = ["ListTiering"]
@@ -29,21 +29,21 @@ _Move = tuple[int, int, int, int]  # behind which step, which block, from which 
 class _Touches:
     """Touches of blocks in one tier, in order; all but a block's latest are out of date."""
 
-    def __init__(self, block: Ints32, time: Ints) -> None:
-        self.block, self.time, self.head = block, time, 0
+    def __init__(self, block: Ints32, number: Ints) -> None:
+        self.block, self.number, self.head = block, number, 0
 
-    def extend(self, block: Ints32, time: Ints) -> None:
+    def extend(self, block: Ints32, number: Ints) -> None:
         """Add touches."""
         self.block = np.concatenate([self.block[self.head :], block])
-        self.time = np.concatenate([self.time[self.head :], time])
+        self.number = np.concatenate([self.number[self.head :], number])
         self.head = 0
 
-    def first(self, tier: int, tier_of: Ints, touched: Ints) -> int:
+    def first(self, tier: int, tier_of: Ints, number_of: Ints) -> int:
         """Drop what is out of date; return the index of the first touch that is not, -1 if there is none."""
         while self.head < len(self.block):
             part = slice(self.head, self.head + _PIECE)
             block = self.block[part]
-            valid = (tier_of[block] == tier) & (touched[block] == self.time[part])
+            valid = (tier_of[block] == tier) & (number_of[block] == self.number[part])
             skip = int(valid.argmax())
             if valid[skip]:
                 self.head += skip
@@ -67,8 +67,7 @@ class ListTiering(LoopTiering):
     ) -> Acts:  # fmt: skip
         """As :meth:`swaptrace.kernels.tiering.Tiering.feed`."""
         most = int(max(block.max(initial=-1), drop.max(initial=-1))) + 1
-        self._tier = grown(self._tier, most, -1)
-        self._allowed, self._touched = grown(self._allowed, most, 0), grown(self._touched, most, 0)
+        self._grow(most)
         does = np.empty((len(gives), 3), np.bool_)
         does[:, _GIVE], does[:, _TAKE] = gives, takes
         np.logical_or(stores, fetches, out=does[:, _USE])
@@ -170,9 +169,9 @@ class ListTiering(LoopTiering):
                 self._due = self._demote(touches, int(time[stop - 1]), stop - 1, moves)
             start = stop
         for number, each in enumerate(touches):
-            block, when = each.block[each.head :], each.time[each.head :]
-            live = (self._tier[block] == number) & (self._touched[block] == when)
-            self._queue[number], self._stamp[number] = block[live], when[live]
+            block, stamp = each.block[each.head :], each.number[each.head :]
+            live = (self._tier[block] == number) & (self._number[block] == stamp)
+            self._queue[number], self._stamp[number] = block[live], stamp[live]
         return np.concatenate(tiers), overflows, moves
 
     def _touch(
@@ -181,18 +180,21 @@ class ListTiering(LoopTiering):
         """See which blocks are touched."""
         taking, touching = np.flatnonzero(step == _TAKE), np.flatnonzero(step != _GIVE)
         self._allowed[which[taking]] = allowed[taking]
-        block, tier, time = which[touching], tier[touching], time[touching]
-        self._touched[block] = time  # in time order: the last one stays
-        for number, each in enumerate(touches):
-            here = np.flatnonzero(tier == number)
-            each.extend(block[here], time[here])
+        block, tier = which[touching], tier[touching]
+        number = np.arange(self._touches + 1, self._touches + 1 + len(touching))
+        self._touches += len(touching)
+        self._touched[block], self._number[block] = time[touching], number  # in time order: the last one stays
+        for t, each in enumerate(touches):
+            here = np.flatnonzero(tier == t)
+            each.extend(block[here], number[here])
 
     def _demote(self, touches: list[_Touches], now: int, behind: int, moves: list[_Move]) -> int:
         """Look at the tiers behind a step; return before when they need not be looked at again."""
         used, due = self._used, now + self._age
         for t, each in enumerate(touches):
-            while (first := each.first(t, self._tier, self._touched)) >= 0:
-                b, time = int(each.block[first]), int(each.time[first])
+            while (first := each.first(t, self._tier, self._number)) >= 0:
+                b = int(each.block[first])
+                time = int(self._touched[b])
                 if now - time < self._age:
                     due = min(due, time + self._age)
                     break
@@ -208,7 +210,8 @@ class ListTiering(LoopTiering):
                 used[t] -= 1
                 used[lower] += 1
                 self._tier[b] = lower
-                self._touched[b] = now
+                self._touches += 1
+                self._touched[b], self._number[b] = now, self._touches
                 if lower < len(touches):
-                    touches[lower].extend(np.array([b], np.int32), np.array([now]))
+                    touches[lower].extend(np.array([b], np.int32), np.array([self._touches]))
         return due

@@ -14,7 +14,10 @@ __all__ = ["LoopTiering"]
 
 
 class LoopTiering:
-    """By block: its tier, the tiers that it may be in, and when it was touched last."""
+    """By block: its tier, the tiers that it may be in, and its latest touch.
+
+    Touches are numbered: several ops may have one time.
+    """
 
     def __init__(self, capacity: list[int], age: int) -> None:
         self._capacity = np.array(capacity, np.int64)
@@ -22,9 +25,11 @@ class LoopTiering:
         self._age = age
         self._tier: Ints = np.full(0, -1, np.int64)  # by block
         self._allowed: Bytes = np.zeros(0, np.uint8)  # by block: bit t for tier t
-        self._touched: Ints = np.zeros(0, np.int64)  # by block
+        self._touched: Ints = np.zeros(0, np.int64)  # by block: the time of its latest touch,
+        self._number: Ints = np.zeros(0, np.int64)  # and its number
+        self._touches = 0  # so far
         self._queue = [np.zeros(0, np.int32) for _ in capacity]  # by tier: blocks by time of touch, some of them stale
-        self._stamp = [np.zeros(0, np.int64) for _ in capacity]
+        self._stamp = [np.zeros(0, np.int64) for _ in capacity]  # the numbers of these touches
 
     def feed(
         self, ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drop: Ints32, block: Ints32,
@@ -32,9 +37,8 @@ class LoopTiering:
     ) -> Acts:  # fmt: skip
         """As :meth:`Tiering.feed`."""
         most = int(max(block.max(initial=-1), drop.max(initial=-1))) + 1
-        self._tier = grown(self._tier, most, -1)
+        self._grow(most)
         n, tiers = len(ts), len(self._capacity)
-        self._allowed, self._touched = grown(self._allowed, most, 0), grown(self._touched, most, 0)
         waiting = sum(len(queue) for queue in self._queue)
         wide = max(len(queue) for queue in self._queue) + n + waiting
         queue, stamp = np.zeros(tiers * wide, np.int32), np.zeros(tiers * wide, np.int64)
@@ -47,34 +51,39 @@ class LoopTiering:
         room = 4 * n + 2 * (waiting + n) * tiers * (self._age > 0)
         at, act = np.empty(room, np.int32), np.empty(room, np.uint8)
         which, tier_of = np.empty(room, np.int32), np.empty(room, np.uint8)
-        state = np.zeros(3, np.int64)  # acts, overflows, failed
+        state = np.array([0, 0, 0, self._touches], np.int64)  # acts, overflows, failed, touches
         _walk(
             readable(ts, np.int64), readable(gives, np.bool_), readable(takes, np.bool_), readable(stores, np.bool_),
             readable(fetches, np.bool_), readable(drop, np.int32), readable(block, np.int32),
             readable(allowed, np.uint8), self._capacity, self._used, self._age, self._tier, self._allowed,
-            self._touched, queue, stamp, ends, wide, at, act, which, tier_of, state,
+            self._touched, self._number, queue, stamp, ends, wide, at, act, which, tier_of, state,
         )  # fmt: skip
-        m, overflows, failed = state.tolist()
+        m, overflows, failed, self._touches = state.tolist()
         if failed:
             raise all_full(self._capacity.tolist())
         if self._age:
             for tier in range(tiers):
                 part = slice(tier * wide + int(ends[tier]), tier * wide + int(ends[tiers + tier]))
-                live = (self._tier[queue[part]] == tier) & (self._touched[queue[part]] == stamp[part])
+                live = (self._tier[queue[part]] == tier) & (self._number[queue[part]] == stamp[part])
                 self._queue[tier], self._stamp[tier] = queue[part][live], stamp[part][live]
         return Acts(at[:m], act[:m], which[:m], tier_of[:m], overflows)
+
+    def _grow(self, blocks: int) -> None:
+        self._tier, self._allowed = grown(self._tier, blocks, -1), grown(self._allowed, blocks, 0)
+        self._touched, self._number = grown(self._touched, blocks, 0), grown(self._number, blocks, 0)
 
 
 @loop
 def _walk(
     ts: Ints, gives: Bools, takes: Bools, stores: Bools, fetches: Bools, drops: Ints32, blocks: Ints32, masks: Bytes,
-    capacity: Ints, used: Ints, age: int, tier_of: Ints, allowed_of: Bytes, touched: Ints, queue: Ints32, stamp: Ints,
-    ends: Ints, wide: int, at: Ints32, act: Bytes, which: Ints32, where: Bytes, state: Ints,
+    capacity: Ints, used: Ints, age: int, tier_of: Ints, allowed_of: Bytes, touched: Ints, number_of: Ints,
+    queue: Ints32, stamp: Ints, ends: Ints, wide: int, at: Ints32, act: Bytes, which: Ints32, where: Bytes, state: Ints,
 ) -> Any:  # fmt: skip
     """Run the ops, fill the acts and ``state``."""
     tiers = len(capacity)
     k = 0
     overflows = 0
+    touches = state[3]
     for i in range(len(ts)):
         if not (gives[i] or takes[i] or stores[i] or fetches[i]):
             continue
@@ -119,19 +128,20 @@ def _walk(
             k += 1
         if age and (takes[i] or stores[i] or fetches[i]):
             t = tier_of[b]
+            touches += 1
             touched[b] = now
+            number_of[b] = touches
             queue[t * wide + ends[tiers + t]] = b
-            stamp[t * wide + ends[tiers + t]] = now
+            stamp[t * wide + ends[tiers + t]] = touches
             ends[tiers + t] += 1
         if age:
             for t in range(tiers - 1):
                 while ends[t] < ends[tiers + t]:
                     b = queue[t * wide + ends[t]]
-                    since = stamp[t * wide + ends[t]]
-                    if tier_of[b] != t or touched[b] != since:
+                    if tier_of[b] != t or number_of[b] != stamp[t * wide + ends[t]]:
                         ends[t] += 1
                         continue
-                    if now - since < age:
+                    if now - touched[b] < age:
                         break
                     lower = -1
                     may = False
@@ -158,9 +168,12 @@ def _walk(
                     used[t] -= 1
                     used[lower] += 1
                     tier_of[b] = lower
+                    touches += 1
                     touched[b] = now
+                    number_of[b] = touches
                     queue[lower * wide + ends[tiers + lower]] = b
-                    stamp[lower * wide + ends[tiers + lower]] = now
+                    stamp[lower * wide + ends[tiers + lower]] = touches
                     ends[tiers + lower] += 1
     state[0] = k
     state[1] = overflows
+    state[3] = touches

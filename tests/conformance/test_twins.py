@@ -168,6 +168,21 @@ def test_the_scan_of_a_crowded_device_equals_its_twin(spec: str, seed: int, cuts
     assert_twin(trace, spec, cuts)
 
 
+@pytest.mark.parametrize(
+    "spec", ["vswap-v6+tiers:sizes=10%/91%,demote=1us", "vswap-table+dedup+tiers:sizes=5%/5%/91%,demote=1us"]
+)
+@settings(max_examples=4, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    cuts=st.lists(st.integers(1, 900), max_size=6),
+    tick=st.sampled_from([100, 2000]),
+)
+def test_idle_pages_move_in_the_order_of_their_latest_touch(spec: str, seed: int, cuts: list[int], tick: int) -> None:
+    trace = random_trace(seed, 900, slots=512, live=150)
+    trace.columns["ts"] -= trace.columns["ts"] % tick  # several touches have one time
+    assert_twin(trace, spec, cuts)
+
+
 @pytest.mark.parametrize("spec", ["vswap-v3", "vswap-v5", "vswap-v6"])
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 1500), max_size=6))

@@ -242,11 +242,12 @@ def test_pools_with_shared_blocks_that_are_never_written_back(
 Acted = list[tuple[list[int], list[int], list[int], list[int], int]]
 
 
-def acts(form: LoopTiering | ListTiering, seed: int, cuts: list[int], engine: Engine) -> Acted:
+def acts(form: LoopTiering | ListTiering, seed: int, cuts: list[int], engine: Engine, tick: int) -> Acted:
     """What happens to 60 blocks that come, are touched and go; None behind it where the tiers are full."""
     r = np.random.default_rng(seed)
     n, held = 800, np.zeros(60, np.bool_)
     ts, block = np.cumsum(r.integers(0, 3, n)), r.integers(0, 60, n, np.int32)
+    ts -= ts % tick
     allowed = r.choice([0b111, 0b110, 0b011, 0b010], n, p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
     gives, takes, stores, fetches = (np.zeros(n, np.bool_) for _ in range(4))
     for i, b in enumerate(block):
@@ -278,10 +279,11 @@ def acts(form: LoopTiering | ListTiering, seed: int, cuts: list[int], engine: En
     age=st.sampled_from([0, 1, 2, 5, 20, 200]),
     middle=st.integers(1, 40),
     looks=st.sampled_from([3, 10_000]),
+    tick=st.sampled_from([1, 100]),
 )
-def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, middle: int, looks: int) -> None:
+def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, middle: int, looks: int, tick: int) -> None:
     capacity = [10, middle, 45]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiering_lists, "_MOST_LOOKS", looks)
-        lists = acts(ListTiering(capacity, age), seed, cuts, "numpy")
-    assert lists == acts(LoopTiering(capacity, age), seed, cuts, engine)
+        lists = acts(ListTiering(capacity, age), seed, cuts, "numpy", tick)
+    assert lists == acts(LoopTiering(capacity, age), seed, cuts, engine, tick)
