@@ -9,9 +9,28 @@ from numpy.typing import NDArray
 
 from swaptrace.kernels.tables import Bools, Ints, Ints32
 
-__all__ = ["Grouped"]
+__all__ = ["Grouped", "by_key"]
 
 S = TypeVar("S", bound=np.generic)
+
+
+def by_key(key: NDArray[np.integer[Any]]) -> tuple[Ints, Ints, Bools]:
+    """Sort rows by key (none negative), in time order inside a key; return the rows, their keys, and which are the
+    first of theirs.
+
+    One sort of packed unique numbers (key, row) does it without a gather.
+    """
+    n = len(key)
+    shift = np.uint64(max(1, (n - 1).bit_length())) if n else np.uint64(1)
+    packed = key.astype(np.uint64)
+    packed <<= shift
+    packed |= np.arange(n, dtype=np.uint64)
+    packed.sort()
+    row = (packed & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
+    keys = (packed >> shift).astype(np.int64)
+    first = np.ones(n, np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    return row, keys, first
 
 
 class Grouped:
@@ -26,13 +45,7 @@ class Grouped:
     def __init__(self, key: Ints32) -> None:
         """``key`` int32[n], none negative."""
         n = len(key)
-        shift = np.uint64(max(1, (n - 1).bit_length())) if n else np.uint64(1)
-        packed = (key.astype(np.uint64) << shift) | np.arange(n, dtype=np.uint64)
-        packed.sort()
-        self.row: Ints = (packed & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
-        self.key: Ints = (packed >> shift).astype(np.int64)
-        first = np.ones(n, np.bool_)
-        np.not_equal(self.key[1:], self.key[:-1], out=first[1:])
+        self.row, self.key, first = by_key(key)
         self.last: Bools = np.append(first[1:], True)[:n]
         self._number: Ints32 = np.arange(1, n + 1, dtype=np.int32)
         self._start: Ints32 = np.maximum.accumulate(self._number * first)

@@ -27,11 +27,13 @@ from typing import Any
 import numpy as np
 
 from swaptrace.kernels.loop import engine_name, loop
-from swaptrace.kernels.pool_paths import IN_RAM, NOWHERE, ON_DEVICE, POOLED
+from swaptrace.kernels.pool_paths import FREE, IN, IN_RAM, NOWHERE, ON_DEVICE, OUT, PASSES, POOLED
 from swaptrace.kernels.pool_vector import VectorPool
 from swaptrace.kernels.tables import Bytes, Ints, Ints32, grown, readable
 
-__all__ = ["IN_RAM", "NEVER", "NOWHERE", "ON_DEVICE", "POOLED", "Limits", "new_pool"]
+__all__ = [
+    "FREE", "IN", "IN_RAM", "NEVER", "NOWHERE", "ON_DEVICE", "OUT", "PASSES", "POOLED", "Limits", "new_pool",
+]  # fmt: skip
 
 NEVER = 1 << 62  # a limit that no pool reaches, an age that no object
 Fed = tuple[Bytes, Ints, Ints, Ints32, Ints]

@@ -1,4 +1,4 @@
-"""The states of objects of a compressed pool, and how objects that are never written back go from one to the next."""
+"""A compressed pool: codes of its ops, states of its objects, how objects go between them if none is written back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from swaptrace.kernels.grouped import Grouped
 from swaptrace.kernels.tables import Bools, Bytes, Ints32
 
-__all__ = ["IN_RAM", "NOWHERE", "ON_DEVICE", "POOLED", "Paths"]
+__all__ = ["FREE", "IN", "IN_RAM", "NOWHERE", "ON_DEVICE", "OUT", "PASSES", "POOLED", "Paths"]
 
 NOWHERE, POOLED, ON_DEVICE, IN_RAM = 0, 1, 2, 3
-_OUT, _IN, _FREE = 0, 1, 2
+OUT, IN, FREE, PASSES = 0, 1, 2, 3  # codes of ops; the last does not reach the pool
 
 
 class Paths:
@@ -25,9 +25,9 @@ class Paths:
     def __init__(self, op: Bytes, unit: Ints32, exclusive: bool) -> None:
         self.group = Grouped(unit)
         code = op[self.group.row]
-        self.out: Bools = code == _OUT
-        self.sets: Bools = self.out | (code == _FREE)
-        self._loads: Bools = code == _IN
+        self.out: Bools = code == OUT
+        self.sets: Bools = self.out | (code == FREE)
+        self._loads: Bools = code == IN
         self.setter: Ints32 = self.group.before(self.sets)
         self._exclusive = exclusive
         self._loaded = self.group.before(self._loads) > self.setter if exclusive else None

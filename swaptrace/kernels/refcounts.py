@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swaptrace.kernels.grouped import by_key
 from swaptrace.kernels.keys import KeyTable
 
 __all__ = ["Changes", "RefCounts"]
@@ -55,14 +56,7 @@ class RefCounts:
     def change(self, number: NDArray[np.integer[Any]], by: NDArray[np.integer[Any]]) -> Changes:
         """Apply the changes ``by`` (+1, -1) of keys ``number`` in order, and return them grouped by key."""
         n = len(number)
-        shift = max(1, (n - 1).bit_length()) if n else 1
-        packed = number.astype(np.uint64) << np.uint64(shift)
-        packed |= np.arange(n, dtype=np.uint64)
-        packed.sort()
-        order = (packed & np.uint64((1 << shift) - 1)).astype(np.int64)
-        key = (packed >> np.uint64(shift)).astype(np.int64)
-        first = np.ones(n, np.bool_)
-        np.not_equal(key[1:], key[:-1], out=first[1:])
+        order, key, first = by_key(number)
         starts = np.flatnonzero(first)
         step = by[order].astype(np.int64)
         run = np.cumsum(step) - step  # sum of the changes before, over all keys

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from swaptrace.kernels.grouped import Grouped
 from swaptrace.kernels.loop import engine_name, loop
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, readable
 from swaptrace.model.ops import CARRIED, NOTHING, Backing, Op, Ops
@@ -104,18 +105,10 @@ def latest(mark: Bools, key: Ints32) -> Ints32:
         table = np.full(int(key.max()) + 2, CARRIED, np.int32)  # a key may be -1: none
         _follow(readable(mark, np.bool_), readable(key, np.int32), found, table)
         return found
-    shift = np.uint64(max(1, (len(key) - 1).bit_length()))
-    packed = ((key + 1).astype(np.uint64) << shift) | np.arange(len(key), dtype=np.uint64)
-    packed.sort()
-    row = (packed & ((np.uint64(1) << shift) - np.uint64(1))).astype(np.int64)
-    owner = packed >> shift
-    place = np.arange(len(key))
-    seen = np.maximum.accumulate(np.where(mark[row], place, -1))
-    before = np.append(-1, seen[:-1])
-    first = np.append(True, owner[1:] != owner[:-1])
-    start = np.maximum.accumulate(np.where(first, place, 0))
-    known = before >= start
-    found[row[known]] = row[before[known]]
+    group = Grouped(key + np.int32(1))
+    before = group.before(mark[group.row])
+    known = np.flatnonzero(before >= 0)
+    found[group.row[known]] = group.row[before[known]]
     return found
 
 

@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.content_tables import BORN, NONE, UNHASHED, ContentTables, resolved
-from swaptrace.kernels.pool_paths import NOWHERE, ON_DEVICE, POOLED, Paths
+from swaptrace.kernels.pool_paths import FREE, NOWHERE, ON_DEVICE, OUT, POOLED, Paths
 from swaptrace.kernels.shared_pool_state import SharedFed
 from swaptrace.kernels.tables import Bools, Bytes, Ints, Ints32, grown
 from swaptrace.model.ops import NOTHING
 
 __all__ = ["VectorShared"]
-
-_OUT, _FREE = 0, 2
 
 
 class VectorShared(ContentTables):
@@ -37,7 +35,7 @@ class VectorShared(ContentTables):
         self._grow(int(unit.max(initial=-1)) + 1)
         self._state = grown(self._state, len(self._content), NOWHERE)
         content = np.full(n, UNHASHED, np.int32)
-        hashed = np.flatnonzero(known & (op == _OUT))
+        hashed = np.flatnonzero(known & (op == OUT))
         content[hashed] = self._numbers(key[hashed])
 
         # In the order of units.
@@ -54,7 +52,7 @@ class VectorShared(ContentTables):
 
         # In the order of ops.
         found, old, enters, leaves = (group.by_row(each) for each in (states, had, pooled, leaving))
-        store, below = op == _OUT, found == ON_DEVICE
+        store, below = op == OUT, found == ON_DEVICE
         takes, gives = enters & (content >= 0), leaves & (old >= 0)
         refs = self._referred(takes, gives, content[takes], old[gives])
         taking, missing = refs.at[refs.taking], refs.at[refs.missing]
@@ -74,7 +72,7 @@ class VectorShared(ContentTables):
         hit, absorbed = takes.copy(), leaves & (old == UNHASHED)
         hit[missing], absorbed[refs.at[refs.last]] = False, True
         entered = enters & ~hit
-        dropped = below & ((op == _FREE) | enters)
+        dropped = below & ((op == FREE) | enters)
         self._size = grown(self._size, self._given_out, 0)
         self._size[block[entered]] = size[entered]
         change = size * entered
@@ -87,9 +85,8 @@ class VectorShared(ContentTables):
         self._state[group.key[last]] = left[last]
         self._content[group.key[last]] = np.where(here, np.where(paths.out, new, had)[last], np.int32(NONE))
         self._block[group.key[last]] = np.where(paths.out[last], block[row[last]], resolved(kept[last], number))
-        self._block_of[refs.content[refs.missing]] = number[
-            : len(missing)
-        ]  # in time order: the last one of a content stays
+        # in time order: the last one of a content stays
+        self._block_of[refs.content[refs.missing]] = number[: len(missing)]
         self._spare = np.concatenate([self._spare, before[absorbed | dropped]])
         none, nothing = np.empty(0, np.int32), np.empty(0, np.int64)
         return SharedFed(

@@ -56,8 +56,8 @@ __all__ = ["Flash"]
 
 def _sizes(ops: Ops) -> Ints32:
     """Return the bytes that the page of each writeout takes."""
-    recorded = ops.columns["csize"].astype(np.int32)
-    return np.where((recorded == 0) | (recorded > PAGE), np.int32(PAGE), recorded)
+    recorded = ops.columns["csize"]
+    return np.where((recorded == 0) | (recorded > PAGE), PAGE, recorded).astype(np.int32)
 
 
 class Flash(Stage):

@@ -86,8 +86,8 @@ class Owners:
             _pair_key(np.where(late, old[at], block[at]), np.where(late, owner[at], memcg[at]))
         )
         refs = self._pairs.change(number, np.where(late, np.int8(_GIVE), np.int8(_TAKE)))
-        first = (refs.before == 0) & ~late[refs.order]  # of its cgroup, among the references to this block
-        crossing = int(np.count_nonzero(hit[at[refs.order[first]]]))
+        first = at[refs.order[refs.before == 0]]  # takes of a block that its cgroup has no other reference to
+        crossing = int(np.count_nonzero(hit[first]))
         if self._charging is not None:
             # what an op gives back goes first here, but for the block that it takes again
             again = takes[giving] & ~over[giving] & (old[giving] == block[giving])

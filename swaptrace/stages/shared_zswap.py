@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swaptrace.kernels.order import indices
-from swaptrace.kernels.pool import IN_RAM, ON_DEVICE, POOLED, Limits
+from swaptrace.kernels.pool import IN, IN_RAM, ON_DEVICE, OUT, POOLED, Limits
 from swaptrace.kernels.reshape import behind, latest
 from swaptrace.kernels.shared_pool import SharedFed, SharedRules, new_shared_pool
 from swaptrace.kernels.tables import Bools, Bytes, Ints
@@ -18,7 +18,6 @@ from swaptrace.stages.dedup import Dedup
 
 __all__ = ["SharedZswap"]
 
-_STORE, _LOAD = 0, 1
 S = TypeVar("S", bound=np.generic)
 
 
@@ -40,9 +39,9 @@ class SharedZswap:
         hashed = ops.columns["has_hash"]
         self._index.owners.meet(ops.columns["memcg"][indices(ops.store)], self._pool.holders)
         fed = self._pool.feed(code, ops.handle, size, ops.ts, ops.columns["hash"], hashed)
-        store, pooled = code == _STORE, fed.found == POOLED
+        store, pooled = code == OUT, fed.found == POOLED
         taken = store & (fed.hit | (size >= 0))
-        leaves = pooled & ((code != _LOAD) | self._exclusive)
+        leaves = pooled & ((code != IN) | self._exclusive)
         self._annotate(ops, code, taken, fed)
         n, k = len(ops), len(fed.after)
         cause, leads = fed.after, fed.freed > 0
@@ -75,7 +74,7 @@ class SharedZswap:
         for name, number in (
             ("zswap.stores", int(np.count_nonzero(taken & ~fed.hit))),
             ("zswap.rejects", int(np.count_nonzero(store & ~taken))),
-            ("zswap.loads", int(np.count_nonzero(pooled & (code == _LOAD)))),
+            ("zswap.loads", int(np.count_nonzero(pooled & (code == IN)))),
             ("zswap.writebacks", int(np.count_nonzero(leads))),
             ("dedup.copied_pages" if self._apart else "dedup.repointed", int(np.count_nonzero(~leads))),
             ("zswap.absorbed_pages", fed.absorbed),
@@ -90,8 +89,8 @@ class SharedZswap:
 
     def _annotate(self, ops: Ops, code: Bytes, taken: Bools, fed: SharedFed) -> None:
         """Leave to the stages below what is on the device, and say where the rest is."""
-        store, below = code == _STORE, fed.found == ON_DEVICE
-        ops.store, ops.inplace, ops.fetch = store & ~taken, fed.inplace, (code == _LOAD) & below
+        store, below = code == OUT, fed.found == ON_DEVICE
+        ops.store, ops.inplace, ops.fetch = store & ~taken, fed.inplace, (code == IN) & below
         ops.drop = np.where(fed.drop == NOTHING, fed.drop, ops.handle) if self._apart else fed.drop
         if not self._apart:
             ops.block = fed.block

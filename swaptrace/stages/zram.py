@@ -127,7 +127,7 @@ class Zram(Stage):
         same = ops.columns["has_fill"][at] if self._same else np.zeros(len(at), np.bool_)
         unsized = (recorded == 0) & ~same
         huge = (unsized | (recorded >= _HUGE)) & ~same
-        bytes_of = np.where(same, 0, occupied(np.where(huge, PAGE, recorded)))
+        bytes_of = np.where(same, 0, occupied(np.where(huge | same, PAGE, recorded)))
         for name, number in (
             ("stores", len(at)),
             ("loads", np.count_nonzero(ops.fetch)),

@@ -38,7 +38,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from swaptrace.kernels.pool import IN_RAM, NEVER, ON_DEVICE, POOLED, Limits, new_pool
+from swaptrace.kernels.pool import FREE, IN, IN_RAM, NEVER, ON_DEVICE, OUT, PASSES, POOLED, Limits, new_pool
 from swaptrace.kernels.reshape import behind
 from swaptrace.kernels.tables import Bools, Bytes, Ints
 from swaptrace.kernels.zsmalloc import PAGE, occupied
@@ -66,9 +66,7 @@ from swaptrace.stages.shared_zswap import SharedZswap
 __all__ = ["Zswap"]
 
 _ENTRY = 56  # sizeof(struct zswap_entry), Linux 6.18
-_UNLIMITED = 1 << 62
 _ACCEPT = 0.9
-_STORE, _LOAD, _END, _PASSES = 0, 1, 2, 3
 
 
 # What depends on which pages the pool has, and when it writes them back.
@@ -82,7 +80,7 @@ _RAM = bytes_param("ram", "recorded", "")
 
 def _pool(text: str) -> int | float:
     """Return bytes (int), or a share of RAM (float)."""
-    return _UNLIMITED if text == "unlimited" else bytes_or_share(text)
+    return NEVER if text == "unlimited" else bytes_or_share(text)
 
 
 def _ram(text: str) -> int:
@@ -138,7 +136,7 @@ class Zswap(Stage):
     ) -> None:  # fmt: skip
         if accept > 1:
             raise UsageError(f"zswap:accept={accept:.0%}: more than the pool.", "", "At most 100%.")
-        unlimited = pool == _UNLIMITED
+        unlimited = pool == NEVER
         idle = (
             (f"batch={batch}", batch > 1 and unlimited and shrinker == NEVER),
             ("order=lru", order and unlimited and shrinker == NEVER),
@@ -199,9 +197,9 @@ class Zswap(Stage):
 
     def feed(self, ops: Ops) -> Ops:
         """Take stores, loads and ends of pages in the pool out of the stream; put writebacks behind their cause."""
-        code = np.full(len(ops), _PASSES, np.uint8)
-        code[ops.drop != NOTHING] = _END
-        code[ops.fetch], code[ops.store] = _LOAD, _STORE
+        code = np.full(len(ops), PASSES, np.uint8)
+        code[ops.drop != NOTHING] = FREE
+        code[ops.fetch], code[ops.store] = IN, OUT
         store = ops.store
         size, unsized = self._bytes_of(ops)
         if self._shared is not None:
@@ -214,7 +212,7 @@ class Zswap(Stage):
         found, change, cause, victims, freed = self._pool.feed(code, ops.handle, size, ops.ts)
         taken, pooled = store & (size >= 0), found == POOLED
         self._annotate(ops, code, taken, found)
-        leaves = pooled & ((code != _LOAD) | self._exclusive)
+        leaves = pooled & ((code != IN) | self._exclusive)
         entries = taken.view(np.int8) - leaves.view(np.int8)
         self._count(code, taken, pooled, leaves, len(victims))
         self._ledger.count("zswap.occupied", int(size[taken].sum()))
@@ -274,11 +272,11 @@ class Zswap(Stage):
 
     def _annotate(self, ops: Ops, code: Bytes, taken: Bools, found: Bytes) -> None:
         """Leave to the stages below what is on the device, and say where the rest is."""
-        store, below = code == _STORE, found == ON_DEVICE
+        store, below = code == OUT, found == ON_DEVICE
         ops.store = store & ~taken
         ops.inplace = ops.store & below
-        ops.fetch = (code == _LOAD) & below
-        ops.drop = np.where(below & (taken | (code == _END)), ops.block, np.int32(NOTHING))
+        ops.fetch = (code == IN) & below
+        ops.drop = np.where(below & (taken | (code == FREE)), ops.block, np.int32(NOTHING))
         # an op that a stage above has taken (a writeout elided as a zero page) keeps its backing
         mine = ops.backing == Backing.PENDING
         ops.backing[mine & (taken | (~store & (found == POOLED)))] = Backing.ZSWAP
@@ -288,8 +286,8 @@ class Zswap(Stage):
         stores = int(np.count_nonzero(taken))
         for name, number in (
             ("stores", stores),
-            ("rejects", int(np.count_nonzero(code == _STORE)) - stores),
-            ("loads", int(np.count_nonzero(pooled & (code == _LOAD)))),
+            ("rejects", int(np.count_nonzero(code == OUT)) - stores),
+            ("loads", int(np.count_nonzero(pooled & (code == IN)))),
             ("writebacks", writebacks),
             ("absorbed_pages", int(np.count_nonzero(leaves))),
         ):

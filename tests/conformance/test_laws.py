@@ -144,6 +144,18 @@ def test_packed_pages_and_bytes_are_accounted_for_once(options: str, seed: int) 
     assert 0 < value("write.packed_bytes") < PAGE * value("write.packed_pages")
 
 
+@pytest.mark.parametrize(
+    "spec", [name for name in (*NAMED, "flash-device+flash:compress=recorded") if "csize" in resolve(name).columns]
+)
+def test_a_recorded_size_above_a_page_is_that_of_a_page(spec: str) -> None:
+    seen = []
+    for size in (4096, 4097, 2**32 - 1):
+        trace = random_trace(6, 900)
+        trace.columns["csize"][trace.columns["csize"] > 3000] = size
+        seen.append(run(trace, spec).metrics)
+    assert seen[0] == seen[1] == seen[2]
+
+
 def test_a_page_in_the_place_of_a_freed_zero_page_is_not_taken_for_it() -> None:
     """A batch of one op, with no zero page alive: the handle of the one that was freed is used again."""
     trace = random_trace(251479, 2200)

@@ -138,12 +138,15 @@ def assert_twin(
     row=st.integers(0, CHURNING[0] - 1),
     between=st.integers(0, 9),
     memcg=st.none() | st.integers(0, 4),
+    tick=st.sampled_from([1, 70, 2000]),
 )
 def test_policy_equals_its_twin(
-    spec: str, seed: int, size: tuple[int, int], cuts: list[int], early: bool, row: int, between: int, memcg: int | None
-) -> None:
+    spec: str, seed: int, size: tuple[int, int], cuts: list[int], early: bool, row: int, between: int,
+    memcg: int | None, tick: int,
+) -> None:  # fmt: skip
     events, live = size
     trace = random_trace(seed, events, live=live)
+    trace.columns["ts"] -= trace.columns["ts"] % tick  # several events have one time
     at = min(10 * row + between, int(trace.columns["ts"][-1]))
     assert_twin(trace, spec, [*cuts, row], "earliest" if early else "latest", at, memcg)
 
@@ -165,6 +168,21 @@ CROWDED = (
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 1200), max_size=6))
 def test_the_scan_of_a_crowded_device_equals_its_twin(spec: str, seed: int, cuts: list[int]) -> None:
     trace = random_trace(seed, 1200, slots=560, live=520)
+    assert_twin(trace, spec, cuts)
+
+
+@pytest.mark.parametrize(
+    "spec", ["vswap-v6+tiers:sizes=10%/91%,demote=1us", "vswap-table+dedup+tiers:sizes=5%/5%/91%,demote=1us"]
+)
+@settings(max_examples=4, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    cuts=st.lists(st.integers(1, 900), max_size=6),
+    tick=st.sampled_from([100, 2000]),
+)
+def test_idle_pages_move_in_the_order_of_their_latest_touch(spec: str, seed: int, cuts: list[int], tick: int) -> None:
+    trace = random_trace(seed, 900, slots=512, live=150)
+    trace.columns["ts"] -= trace.columns["ts"] % tick  # several touches have one time
     assert_twin(trace, spec, cuts)
 
 

@@ -243,11 +243,14 @@ def test_pools_with_shared_blocks_that_are_never_written_back(
 Acted = list[tuple[list[int] | int, ...]]
 
 
-def acts(form: LoopTiering | ListTiering, masks: list[int], seed: int, cuts: list[int], engine: Engine) -> Acted:
+def acts(
+    form: LoopTiering | ListTiering, masks: list[int], seed: int, cuts: list[int], engine: Engine, tick: int
+) -> Acted:
     """What happens to 60 blocks that come, are touched and go; None behind it where the tiers are full."""
     r = np.random.default_rng(seed)
     n, held = 800, np.zeros(60, np.bool_)
     ts, block = np.cumsum(r.integers(0, 3, n)), r.integers(0, 60, n, np.int32)
+    ts -= ts % tick
     allowed = r.choice(masks, n, p=[0.7, 0.1, 0.1, 0.1]).astype(np.uint8)
     gives, takes, stores, fetches = (np.zeros(n, np.bool_) for _ in range(4))
     stored, latest = np.full(n, -1, np.int32), np.full(60, -1)
@@ -300,8 +303,9 @@ def test_of_blocks_idle_since_the_same_time_the_one_touched_first_moves_first(
         st.tuples(st.just(10), st.integers(1, 40), st.just(45)),
         st.tuples(st.integers(5, 15), st.integers(5, 15), st.integers(1, 40), st.just(45)),
     ),
+    tick=st.sampled_from([1, 100]),
 )
-def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, capacity: tuple[int, ...]) -> None:
+def test_tiering(engine: Engine, seed: int, cuts: list[int], age: int, capacity: tuple[int, ...], tick: int) -> None:
     masks = [0b111, 0b110, 0b011, 0b010] if len(capacity) == 3 else [0b1111, 0b1101, 0b0101, 0b1110]
-    lists = acts(ListTiering([*capacity], age), masks, seed, cuts, "numpy")
-    assert lists == acts(LoopTiering([*capacity], age), masks, seed, cuts, engine)
+    lists = acts(ListTiering([*capacity], age), masks, seed, cuts, "numpy", tick)
+    assert lists == acts(LoopTiering([*capacity], age), masks, seed, cuts, engine, tick)

@@ -129,3 +129,19 @@ def test_a_page_that_is_alone_again_and_rewritten_is_read_from_the_device(
         merging = form(0)
         became = [code for ops in stream for code in merging.feed(ops).op.tolist()]
     assert became == [Op.OUT, Op.DUP, Op.IN, Op.HIT, Op.PUT, Op.OUT, Op.IN]
+
+
+@pytest.mark.parametrize("form", [LoopMerging, VectorMerging])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_a_page_that_was_read_before_it_was_merged_is_read_again(
+    form: type[LoopMerging], engine: Engine, cut: int
+) -> None:
+    rows = [(Op.OUT, 0), (Op.IN, 0), (Op.OUT, 1), (Op.IN, 1), (Op.IN, 0)]
+    op, handle = np.array(rows).T
+    same, known = np.ones(len(rows), np.int64), np.ones(len(rows), np.bool_)
+    stream = lived_through(op.astype(np.uint8), handle.astype(np.int32), same, same, known, same, [cut])
+    with using_engine(engine):
+        merging = form(0)
+        became = [code for ops in stream for code in merging.feed(ops).op.tolist()]
+    assert became == [Op.OUT, Op.IN, Op.DUP, Op.IN, Op.IN]

@@ -48,7 +48,7 @@ class SlowDedup(SlowStage):
     def _store(self, op: SlowOp, old: Hashable, books: Books) -> None:
         if op.hash is None:
             books.count["dedup.unhashed"] += 1
-        content: Hashable = ("hash", op.hash) if op.hash is not None else ("own", op.ts)
+        content: Hashable = ("hash", op.hash) if op.hash is not None else ("own", books.count["dedup.unhashed"])
         live = bool(self.holders.get(content))
         hit = live or content in self.stale
         if hit:
