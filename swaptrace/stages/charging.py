@@ -11,7 +11,7 @@ Under *first* a content is *stranded* while the cgroup that pays has no referenc
 
 Charges are sampled after each change. ``first`` and ``split`` add up to the bytes held; ``all`` is at least that. Split
 charges are kept in double precision: a cgroup's is exact to about one part in 10**10 of the bytes held, and is
-rounded to a whole number of bytes.
+rounded to a whole number of bytes, halves up.
 
 Source: the three answers to "who is charged for a shared page", linux-mm 2026-04 (docs/policies.md); first touch is
 what memcg does with shared anonymous and file pages (Documentation/admin-guide/cgroup-v2.rst, "Memory Ownership").
@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import floor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from swaptrace.kernels.tables import Ints, grown, readable
 __all__ = ["Charges", "Charging"]
 
 _RULES = 3  # first, split, all
+_MISSED = 2.0**-20
 Floats = NDArray[np.float64]
 
 
@@ -110,8 +113,8 @@ class Charging:
 
     def _charges(self, rule: int) -> Charges:
         ids, rows = self._memcgs.tolist(), (self._place * _RULES + rule).tolist()
-        now = {memcg: round(float(self._now[row])) for memcg, row in zip(ids, rows, strict=True)}
-        peak = {memcg: round(float(self._peak[row])) for memcg, row in zip(ids, rows, strict=True)}
+        now = {memcg: _whole(self._now[row]) for memcg, row in zip(ids, rows, strict=True)}
+        peak = {memcg: _whole(self._peak[row]) for memcg, row in zip(ids, rows, strict=True)}
         return Charges(now, peak)
 
     def _rows(self, memcg: NDArray[np.uint64]) -> Ints:
@@ -126,6 +129,11 @@ class Charging:
             self._now = np.append(self._now, np.zeros(_RULES * len(fresh)))
             self._peak = np.append(self._peak, np.zeros(_RULES * len(fresh)))
         return self._place[np.searchsorted(self._memcgs, memcg)]
+
+
+def _whole(charge: np.floating[Any]) -> int:
+    """Return whole bytes. Thirds and sixths add up to halves, which sums in doubles may miss by a little."""
+    return floor(float(charge) + 0.5 + _MISSED)
 
 
 @loop

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from fractions import Fraction
+from math import floor
 
 Shares = dict[tuple[str, int], Fraction]
+
+
+def whole(charge: Fraction) -> int:
+    """Whole bytes, halves up; what is below a half by less than sums of doubles may miss counts as one."""
+    return floor(charge + Fraction(1, 2) + Fraction(1, 1 << 20))
 
 
 class SlowCharges:
@@ -38,7 +44,7 @@ class SlowCharges:
         out: dict[str, float] = {"dedup.charges.memcgs": len(self.memcgs)}
         out["dedup.charges.stranded_bytes_peak"] = float(self.peak["stranded", 0])
         for rule in ("first", "split", "all"):
-            peaks = [round(charge) for (name, _), charge in self.peak.items() if name == rule]
+            peaks = [whole(charge) for (name, _), charge in self.peak.items() if name == rule]
             out[f"dedup.charges.{rule}_bytes_peak"] = max(peaks, default=0)
             if rule != "split":
                 end = sum(charge for (name, _), charge in self.now.items() if name == rule)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from swaptrace.kernels.loop import Engine, using_engine
 from swaptrace.stages.charging import Charging
 from tests.engines import ENGINES
+from tests.oracle.charges import whole
 
 MEMCGS = (7, 3, 2**63, 11)
 TYPES = tuple(enumerate(("i8", "u8", "i8", "i8")))
@@ -61,7 +62,7 @@ def slow(changes: list[Change]) -> tuple[list[tuple[dict[int, int], dict[int, in
         for rule in range(3):
             for owner, charge in now[rule].items():
                 peaks[rule][owner] = max(peaks[rule][owner], charge)
-    rules = [({k: round(v) for k, v in n.items()}, {k: round(v) for k, v in p.items()})
+    rules = [({k: whole(v) for k, v in n.items()}, {k: whole(v) for k, v in p.items()})
              for n, p in zip(now, peaks, strict=True)]  # fmt: skip
     return rules, most
 
@@ -92,3 +93,13 @@ def test_charges_are_those_recomputed_after_each_change(
 def near(found: dict[int, int], expected: dict[int, int]) -> bool:
     """Return whether two charges agree to a byte: a split may lie between two."""
     return all(abs(found.get(k, 0) - expected.get(k, 0)) <= 1 for k in {*found, *expected})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_half_that_sums_of_doubles_miss_is_rounded_up(engine: Engine) -> None:
+    memcg, content = [1, 2, 1, 1, 1, 3, 1, 2, 4], [2, 3, 3, 1, 2, 3, 0, 3, 1]
+    by, size = [1, 1, 1, 1, 1, 1, 1, -1, 1], np.arange(100, 109)
+    with using_engine(engine):
+        charging = Charging()
+        charging.feed(np.array(content), np.array(memcg, np.uint64), np.array(by), size)
+    assert charging.split().peak == {1: 360, 2: 101, 3: 51, 4: 52}  # 359 1/2, 101, 50 1/2, 51 1/2
