@@ -8,7 +8,7 @@ __all__ = ["CONTENTS"]
 
 _RULES = {
     "first": "the first to touch a content pays for it",
-    "split": "all who share a content pay their part",
+    "split": "all who share a content pay their part (in doubles: to one part in 10^10 of the bytes held)",
     "all": "everyone who shares a content pays all of it",
 }
 
